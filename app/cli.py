@@ -1,0 +1,272 @@
+"""The ``avatar`` command: one line of output per step, one sentence per mistake."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from data.avatar import Avatar
+from data.errors import AvatarError, StudyError
+from data.store import AvatarStore
+
+app = typer.Typer(
+    help="Cancer Avatars: scans, variants and record to a patient's avatar. Research use only.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+weights_app = typer.Typer(help="Network weights that are not shipped.", no_args_is_help=True)
+study_app = typer.Typer(help="Study folders.", no_args_is_help=True)
+samples_app = typer.Typer(help="Studies to try things on.", no_args_is_help=True)
+train_app = typer.Typer(help="Make the shipped models again.", no_args_is_help=True)
+app.add_typer(weights_app, name="weights")
+app.add_typer(study_app, name="study")
+app.add_typer(samples_app, name="samples")
+app.add_typer(train_app, name="train")
+
+STEPS = 6
+StoreOption = Annotated[Path, typer.Option("--store", help="Folder of the avatar store.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+DEFAULT_STORE = Path("store")
+err = Console(stderr=True)
+out = Console()
+
+
+@app.command()
+def run(
+    study: Annotated[Path, typer.Argument(help="Folder with a study.yaml.")],
+    store: StoreOption = DEFAULT_STORE,
+    segmenter: Annotated[
+        str | None, typer.Option(help="glioma-net (shipped) or msnet (weights added once).")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Files to a stored avatar, step by step; what was done before is not done again."""
+    with err.status("Loading the imaging libraries"):
+        from pipelines.assemble import StepReport, run_study
+
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    with AvatarStore(store) as opened, Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task("reading the study", total=STEPS)
+
+        def watch(report: StepReport) -> None:
+            mark = "[dim]kept[/dim]" if report.reused else "[green]done[/green]"
+            bar.console.print(f"{mark}  [bold]{report.step}[/bold]: {report.used}", highlight=False)
+            bar.update(task, advance=1, description="working")
+
+        avatar = run_study(study, opened, segmenter=segmenter, watch=watch)
+    if as_json:
+        sys.stdout.write(avatar.to_json() + "\n")
+    else:
+        out.print(_summary(avatar))
+
+
+@app.command()
+def show(
+    patient: str, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False
+) -> None:
+    """A stored avatar, as a table or as JSON."""
+    with AvatarStore(store, must_exist=True) as opened:
+        avatar = opened.get(patient)
+    if as_json:
+        sys.stdout.write(avatar.to_json() + "\n")
+    else:
+        out.print(_summary(avatar))
+
+
+@app.command()
+def simulate(
+    patient: str,
+    regimen: Annotated[str, typer.Option(help="A shipped regimen's name or a YAML file.")],
+    store: StoreOption = DEFAULT_STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """One regimen on a stored avatar: in-silico volume and time to progression with a 90 % band."""
+    from pipelines.simulate import simulate_avatar
+
+    with AvatarStore(store, must_exist=True) as opened:
+        result = simulate_avatar(opened.get(patient), regimen)
+    if as_json:
+        sys.stdout.write(result.model_dump_json(indent=1) + "\n")
+        return
+    table = Table(title=f"{patient}: {result.regimen} (in silico, research use only)")
+    table.add_column("")
+    table.add_column("median", justify="right")
+    table.add_column("90 % band", justify="right")
+    for n in range(0, len(result.days), max(1, len(result.days) // 8)):
+        low, mid, high = (
+            curve[n] / 1000
+            for curve in (
+                result.volume_mm3.lower,
+                result.volume_mm3.median,
+                result.volume_mm3.upper,
+            )
+        )
+        table.add_row(f"day {result.days[n]:.0f}", f"{mid:.2f} mL", f"{low:.2f} to {high:.2f} mL")
+    early, middle, late = (
+        "beyond" if d is None else f"day {d:.0f}" for d in result.progression_days
+    )
+    table.add_row("progression", middle, f"{early} to {late}")
+    table.add_row("dose", f"{result.total_dose_gy:.1f} Gy", f"BED {result.bed_gy:.1f} Gy")
+    out.print(table)
+
+
+@app.command()
+def board(
+    store: StoreOption = DEFAULT_STORE,
+    port: Annotated[int, typer.Option(help="TCP port on this machine.")] = 8501,
+) -> None:
+    """Serve the board on http://127.0.0.1:PORT until Ctrl-C."""
+    from app.serve import serve
+
+    if not store.exists():
+        raise StudyError(f"{store}: there is no store yet; 'avatar run STUDY' makes one")
+    out.print(f"Board on [bold]http://127.0.0.1:{port}[/bold]  (Ctrl-C ends it)")
+    serve(store.resolve(), port)
+
+
+@app.command()
+def demo(
+    store: StoreOption = Path("runs/demo-store"),
+    study: Annotated[Path | None, typer.Option(help="Run this study instead.")] = None,
+    folder: Annotated[Path, typer.Option(help="Where the demo studies go.")] = Path("runs/studies"),
+    serve_board: Annotated[bool, typer.Option("--board/--no-board")] = True,
+    port: Annotated[int, typer.Option()] = 8501,
+) -> None:
+    """Make the demo patients, run them, show a summary and serve the board."""
+    from data.samples.public_cases import PATIENT as PUBLIC
+    from data.samples.public_cases import write_public_study
+    from pipelines.insilico import PATIENT, write_insilico_study
+
+    if study is not None:
+        run(study, store)
+    else:
+        with err.status("Growing an in-silico patient on the SRI24 atlas"):
+            write_insilico_study(folder / PATIENT)
+        run(folder / PATIENT, store)
+        try:
+            with err.status("Fetching a public brain-tumor MR"):
+                write_public_study(folder / PUBLIC)
+            run(folder / PUBLIC, store)
+        except AvatarError as error:
+            err.print(f"[yellow]The public case is left out:[/yellow] {error}")
+    if serve_board:
+        board(store, port)
+
+
+@weights_app.command("add")
+def weights_add(file: Path) -> None:
+    """Add a weights file (checked by its sha256) to the cache."""
+    from pipelines.weights import add_weights
+
+    out.print(f"added {add_weights(file)}")
+
+
+@study_app.command("init")
+def study_init(folder: Path, patient: Annotated[str, typer.Option()]) -> None:
+    """Write a study.yaml from the NIfTI and VCF files in a folder, by their names."""
+    from pipelines.study_init import guess_study
+
+    path = guess_study(folder, patient)
+    out.print(f"wrote {path}: check which file is which before running it")
+
+
+@samples_app.command("tcga")
+def samples_tcga(patient: str, folder: Path) -> None:
+    """A study folder of a TCGA case from AVATAR_SHARED, by reference."""
+    from pipelines.shared_studies import write_shared_study
+
+    out.print(f"wrote {write_shared_study(patient, folder)}")
+
+
+@samples_app.command("in-silico")
+def samples_insilico(folder: Path) -> None:
+    """The in-silico demo patient as a study folder."""
+    from pipelines.insilico import write_insilico_study
+
+    out.print(f"wrote {write_insilico_study(folder)}")
+
+
+@train_app.command("survival")
+def train_survival(cohort: Path, output: Path) -> None:
+    """Fit the glioma survival model on the TCGA table and write it as JSON."""
+    from data.files import replace_atomically
+    from pipelines.fit_survival import fit_survival
+
+    with Progress(console=err) as bar:
+        task = bar.add_task("bootstrap fits", total=None)
+        model = fit_survival(
+            cohort, on_step=lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    replace_atomically(output, (model.model_dump_json() + "\n").encode())
+    out.print(
+        f"{model.patients} patients, {model.events} deaths, out-of-fold concordance "
+        f"{model.concordance_out_of_fold}"
+    )
+
+
+@train_app.command("segmenter")
+def train_segmenter(config: Path, output: Path) -> None:
+    """Train the shipped glioma network on synthetic tumors; about half an hour on two cores."""
+    from data.io.structured import read_model
+    from pipelines.train_glioma_net import TrainingConfig, train
+
+    settings = read_model(config, TrainingConfig, StudyError)
+    with Progress(console=err) as bar:
+        task = bar.add_task("training", total=settings.iterations)
+        train(
+            settings,
+            output,
+            lambda step, loss: bar.update(
+                task, completed=step + 1, description=f"training, loss {loss:.3f}"
+            ),
+        )
+
+
+def _summary(avatar: Avatar) -> Table:
+    table = Table(title=f"{avatar.patient_id} ({avatar.origin}) - research use only")
+    table.add_column("part")
+    table.add_column("what is known")
+    scan = avatar.latest_scan
+    for m in scan.measurements if scan else ():
+        size = f"{m.volume_ml:.1f} mL"
+        if m.longest_diameter_mm is not None:
+            size += f", {m.longest_diameter_mm:.0f} x {m.perpendicular_diameter_mm:.0f} mm axial"
+        table.add_row(m.name, f"{size}{', ' + m.laterality if m.laterality else ''}")
+    if scan:
+        table.add_row("Mask", scan.segmenter)
+    if avatar.variants:
+        named = [f"{v.gene} {v.protein_change}" for v in avatar.variants.variants if v.alters_protein]
+        table.add_row("Variants", f"{len(avatar.variants.variants)}: {', '.join(named[:6])} ...")
+    table.add_row("Prior class", avatar.prior_class)
+    if avatar.survival:
+        s = avatar.survival
+        median = "not reached" if s.median_months is None else f"{s.median_months:.0f} months"
+        table.add_row("Survival (model)", f"median {median}")
+    for f in avatar.forecasts:
+        middle = f.progression_days[1]
+        when = f"beyond {f.horizon_days:.0f} days" if middle is None else f"day {middle:.0f}"
+        table.add_row(f"In silico: {f.regimen}", f"median progression {when}")
+    return table
+
+
+def main() -> None:
+    """Entry point: mistakes of the user end with one sentence and exit code 2."""
+    os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", "8589934592")
+    try:
+        app()
+    except AvatarError as error:
+        err.print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

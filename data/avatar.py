@@ -1,0 +1,82 @@
+"""The avatar: all that is known of one patient's tumor, with the origin of every part.
+
+Start reading here. An :class:`Avatar` is immutable, validated and plain JSON; volumes are held by the
+store and named by the digest of their file.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from data.clinical import ClinicalRecord
+from data.genomics import VariantSet
+from data.imaging import LabelTable, TumorVolume
+from data.prognosis import SurvivalPrediction, VolumeForecast
+from data.provenance import Provenance
+from data.timeline import Timeline
+
+Origin = Literal["patient", "in-silico", "public-sample"]
+SCHEMA_VERSION = 1
+
+
+class VolumeRef(BaseModel):
+    """A stored volume: the sha256 of its file and the grid it is on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    shape: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+    frame_of_reference_uid: str | None = None
+
+
+class Scan(BaseModel):
+    """One imaging study: its sequences, the mask and what was measured on it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    day: float = Field(description="days since diagnosis")
+    sequences: dict[str, VolumeRef] = Field(min_length=1)
+    segmentation: VolumeRef
+    labels: LabelTable
+    segmenter: str
+    measurements: tuple[TumorVolume, ...]
+
+    def measured(self, region: str) -> TumorVolume | None:
+        """The measurement of one region, by its abbreviation."""
+        return next((m for m in self.measurements if m.region == region), None)
+
+
+class Avatar(BaseModel):
+    """A patient's digital twin as far as it is known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    patient_id: str
+    site: str
+    origin: Origin
+    record: ClinicalRecord
+    prior_class: str
+    scans: tuple[Scan, ...] = ()
+    variants: VariantSet | None = None
+    survival: SurvivalPrediction | None = None
+    forecasts: tuple[VolumeForecast, ...] = ()
+    timeline: Timeline = Timeline()
+    provenance: tuple[Provenance, ...] = ()
+
+    def to_json(self) -> str:
+        """Canonical JSON: the same avatar gives the same bytes."""
+        return self.model_dump_json(indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Avatar:
+        """Read what :meth:`to_json` wrote."""
+        return cls.model_validate_json(text)
+
+    @property
+    def latest_scan(self) -> Scan | None:
+        """The last scan by day."""
+        return max(self.scans, key=lambda s: s.day, default=None)

@@ -1,0 +1,44 @@
+"""The clinical record: what is known of the person, three-state where an assay may be missing."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from data.timeline import Timeline
+
+Presence = Literal["present", "absent", "untested"]
+"""An assay's answer. Untested is an answer of its own, never a guess."""
+
+
+class Markers(BaseModel):
+    """Assays that decide class, prognosis and response in diffuse glioma."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    idh_mutation: Presence = "untested"
+    codeletion_1p19q: Presence = "untested"
+    mgmt_methylation: Presence = "untested"
+    tert_promoter_mutation: Presence = "untested"
+    gain7_loss10: Presence = "untested"
+    egfr_amplification: Presence = "untested"
+
+
+class ClinicalRecord(BaseModel):
+    """One patient's record. ``None`` and ``untested`` mean not known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    patient_id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    age_years: float | None = Field(default=None, ge=0, le=120, description="age at diagnosis")
+    sex: Literal["female", "male"] | None = None
+    diagnosis: str | None = None
+    grade: Literal[1, 2, 3, 4] | None = Field(default=None, description="histological CNS grade")
+    kps: int | None = Field(default=None, ge=0, le=100, description="Karnofsky performance status")
+    height_cm: float | None = Field(default=None, gt=30, lt=260)
+    weight_kg: float | None = Field(default=None, gt=1, lt=400)
+    followup_days: float | None = Field(default=None, ge=0)
+    vital_status: Literal["alive", "dead"] | None = None
+    markers: Markers = Markers()
+    timeline: Timeline = Timeline()

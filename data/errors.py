@@ -1,0 +1,41 @@
+"""Errors that teach: what was given, which rule it broke, what to do about it."""
+
+
+class AvatarError(Exception):
+    """Base of every error this project raises on purpose.
+
+    The message is one sentence or two for the person at the keyboard; the command line prints it
+    without a traceback and leaves with exit code 2.
+    """
+
+
+class ImageError(AvatarError):
+    """A scan, a mask or their geometry cannot be used as given."""
+
+
+class VariantError(AvatarError):
+    """A variant file cannot be used as given."""
+
+
+class ClinicalError(AvatarError):
+    """A clinical record cannot be used as given."""
+
+
+class RegimenError(AvatarError):
+    """A treatment regimen breaks a rule."""
+
+
+class StudyError(AvatarError):
+    """A study folder or its ``study.yaml`` cannot be used as given."""
+
+
+class StoreError(AvatarError):
+    """The avatar store does not hold, or cannot take, what was asked."""
+
+
+class WeightsError(AvatarError):
+    """Network weights are missing, of another version, or damaged."""
+
+
+class SampleError(AvatarError):
+    """Public sample material could not be obtained or fails its checksum."""

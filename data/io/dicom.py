@@ -1,0 +1,142 @@
+"""DICOM series (CT, MR) to one :class:`data.imaging.Volume`; LPS is met only here.
+
+Slices are sorted by position along their common normal; a missing, repeated or tilted slice is refused
+by name, as is a folder with more than one series.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+
+from data.errors import ImageError
+from data.imaging import Volume
+
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+GAP_TOLERANCE = 0.01
+"""Relative spread of slice gaps that is still uniform."""
+ORIENTATION_TOLERANCE = 1e-3
+REQUIRED = (
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "SeriesInstanceUID",
+    "Rows",
+    "Columns",
+)
+
+
+def read_dicom_series(folder: Path) -> Volume:
+    """The one series in a folder, rescaled by slope and intercept.
+
+    Raises:
+        ImageError: no images, an unreadable or truncated file, several series, a missing, repeated or
+            tilted slice, or pixel data that cannot be decoded.
+    """
+    if not folder.is_dir():
+        raise ImageError(f"{folder}: there is no such folder")
+    slices = [_read_file(path) for path in sorted(folder.iterdir()) if path.is_file()]
+    slices = [(path, ds) for path, ds in slices if "Rows" in ds]
+    if not slices:
+        raise ImageError(f"{folder}: no DICOM images in this folder")
+    _require_one_series(folder, slices)
+    first = slices[0][1]
+    row_cosine, column_cosine = np.array(first.ImageOrientationPatient, float).reshape(2, 3)
+    normal = np.cross(row_cosine, column_cosine)
+    slices.sort(key=lambda s: float(np.dot(normal, _position(s[1]))))
+    step = _slice_step(folder, slices, normal)
+    array = np.stack([_pixels(path, ds) for path, ds in slices], axis=-1)
+    row_mm, column_mm = (float(v) for v in first.PixelSpacing)
+    affine = np.eye(4)
+    affine[:3, 0] = row_cosine * column_mm
+    affine[:3, 1] = column_cosine * row_mm
+    affine[:3, 2] = step
+    affine[:3, 3] = _position(first if len(slices) == 1 else slices[0][1])
+    frame = str(first.get("FrameOfReferenceUID", "")) or None
+    return Volume(array, LPS_TO_RAS @ affine, frame)
+
+
+def _read_file(path: Path) -> tuple[Path, Dataset]:
+    try:
+        dataset = pydicom.dcmread(path)
+    except InvalidDicomError as error:
+        raise ImageError(f"{path}: not a DICOM file; keep only the series here") from error
+    except (EOFError, OSError, ValueError, KeyError, AttributeError) as error:
+        raise ImageError(f"{path}: truncated or damaged ({error}); copy it again") from error
+    if "Rows" in dataset:
+        for name in REQUIRED:
+            if name not in dataset:
+                raise ImageError(f"{path}: has no {name}, so it cannot be placed in the patient")
+    return path, dataset
+
+
+def _position(dataset: Dataset) -> NDArray[np.float64]:
+    return np.array(dataset.ImagePositionPatient, np.float64)
+
+
+def _require_one_series(folder: Path, slices: list[tuple[Path, Dataset]]) -> None:
+    groups: dict[tuple[object, ...], list[str]] = defaultdict(list)
+    for path, ds in slices:
+        orientation = tuple(np.round(np.array(ds.ImageOrientationPatient, float), 3) + 0.0)
+        spacing = tuple(round(float(v), 4) for v in ds.PixelSpacing)
+        key = (str(ds.SeriesInstanceUID), orientation, spacing, int(ds.Rows), int(ds.Columns))
+        groups[key].append(f"{ds.get('Modality', '?')} {ds.get('SeriesDescription', '')}".strip())
+    if len(groups) > 1:
+        listed = "; ".join(f"{names[0]} ({len(names)} files)" for names in groups.values())
+        raise ImageError(
+            f"{folder}: {len(groups)} series in one folder: {listed}. Give each a folder of its own"
+        )
+
+
+def _slice_step(
+    folder: Path, slices: list[tuple[Path, Dataset]], normal: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The LPS vector from one slice to the next; mm."""
+    if len(slices) == 1:
+        thickness = float(slices[0][1].get("SliceThickness", 0) or 0)
+        if thickness <= 0:
+            raise ImageError(f"{folder}: one slice without a SliceThickness has no volume")
+        return normal * thickness
+    positions = np.array([_position(ds) for _, ds in slices])
+    along = positions @ normal
+    gaps = np.diff(along)
+    usual = float(np.median(gaps))
+    repeated = np.flatnonzero(gaps < 1e-3)
+    if len(repeated):
+        a, b = slices[repeated[0]][0].name, slices[repeated[0] + 1][0].name
+        raise ImageError(f"{folder}: {a} and {b} lie at the same position; remove one of them")
+    wide = np.flatnonzero(np.abs(gaps - usual) > GAP_TOLERANCE * usual)
+    if len(wide):
+        n = int(wide[0])
+        raise ImageError(
+            f"{folder}: a slice is missing between {slices[n][0].name} (at {along[n]:.1f} mm) and "
+            f"{slices[n + 1][0].name} (at {along[n + 1]:.1f} mm): the gap is {gaps[n]:.2f} mm where "
+            f"{usual:.2f} mm is usual; export the whole series again"
+        )
+    step = (positions[-1] - positions[0]) / (len(slices) - 1)
+    tilt = np.linalg.norm(step / np.linalg.norm(step) - normal)
+    if tilt > ORIENTATION_TOLERANCE * 10:
+        raise ImageError(f"{folder}: the gantry is tilted; convert it with a tilt correction first")
+    return np.asarray(step, np.float64)
+
+
+def _pixels(path: Path, dataset: Dataset) -> NDArray[np.float32]:
+    """One slice as (column, row), i.e. (i, j), in the units of the rescale."""
+    try:
+        stored = dataset.pixel_array
+    except Exception as error:  # noqa: BLE001  # decoders raise whatever they like
+        raise ImageError(
+            f"{path}: the pixel data cannot be decoded ({error}); the file is truncated or its "
+            "transfer syntax is not supported"
+        ) from error
+    if stored.ndim != 2:
+        raise ImageError(f"{path}: {stored.ndim}-D pixel data; enhanced multi-frame is not read yet")
+    slope = float(dataset.get("RescaleSlope", 1) or 1)
+    intercept = float(dataset.get("RescaleIntercept", 0) or 0)
+    return (stored.T.astype(np.float32) * slope + intercept).astype(np.float32)

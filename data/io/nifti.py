@@ -1,0 +1,87 @@
+"""NIfTI files, read to and written from :class:`data.imaging.Volume`; both are RAS+."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+
+from data.errors import ImageError
+from data.imaging import LabelTable, Segmentation, Volume
+
+MAX_VOXELS = 2**30
+"""A header that asks for more is a mistake or an attack: 1024 cubed."""
+
+
+def read_nifti(path: Path) -> Volume:
+    """One 3-D image.
+
+    Raises:
+        ImageError: no such file, not NIfTI, damaged, not 3-D, without an affine, or with a NaN.
+    """
+    if not path.is_file():
+        raise ImageError(f"{path}: there is no such file")
+    try:
+        image = nib.load(path)
+    except (ImageFileError, ValueError, OSError, EOFError) as error:
+        raise ImageError(f"{path}: not a readable NIfTI file ({error})") from error
+    if not isinstance(image, nib.Nifti1Image | nib.Nifti2Image):
+        raise ImageError(f"{path}: this is {type(image).__name__}, not NIfTI; convert it first")
+    if not (int(image.header["qform_code"]) or int(image.header["sform_code"])):
+        raise ImageError(
+            f"{path}: the header has no affine (qform and sform codes are 0), so left and right are "
+            "unknown; export the image again with its orientation"
+        )
+    size = int(np.prod([max(1, n) for n in image.shape], dtype=np.float64))
+    if size > MAX_VOXELS:
+        raise ImageError(f"{path}: the header asks for {size} voxels; at most {MAX_VOXELS} are read")
+    try:
+        array = np.asanyarray(image.dataobj)
+    except (OSError, EOFError, ValueError, gzip.BadGzipFile) as error:
+        raise ImageError(f"{path}: truncated or damaged ({error}); copy it again") from error
+    while array.ndim > 3 and array.shape[-1] == 1:
+        array = array[..., 0]
+    try:
+        return Volume(array, np.asarray(image.affine))
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error
+
+
+def read_segmentation(path: Path, labels: LabelTable, aliases: dict[int, int]) -> Segmentation:
+    """A label map; values are rounded (0.9999 is 1) and renamed by ``aliases`` first.
+
+    Raises:
+        ImageError: as :func:`read_nifti`, or a value that the table does not name.
+    """
+    volume = read_nifti(path)
+    rounded = np.rint(volume.array)
+    if np.abs(rounded - volume.array).max() > 0.01:
+        raise ImageError(f"{path}: a label map holds whole numbers; this looks like an image")
+    array = rounded.astype(np.int32)
+    for given, meant in aliases.items():
+        array[rounded == given] = meant
+    if array.min() < 0:
+        raise ImageError(f"{path}: a label map has no negative values, this goes to {array.min()}")
+    try:
+        return Segmentation(volume.with_array(array.astype(np.uint8)), labels)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error
+
+
+def encode_nifti(volume: Volume) -> bytes:
+    """Gzipped NIfTI bytes, the same for the same volume (no time stamp)."""
+    array = np.asarray(volume.array)
+    if array.dtype == np.bool_ or array.dtype == np.int64:
+        array = array.astype(np.int32)
+    image = nib.Nifti1Image(array, volume.affine)
+    image.header.set_xyzt_units("mm", "sec")
+    return gzip.compress(image.to_bytes(), compresslevel=3, mtime=0)
+
+
+def decode_nifti(content: bytes) -> Volume:
+    """What :func:`encode_nifti` wrote (the affine in single precision, as NIfTI has it)."""
+    image = nib.Nifti1Image.from_bytes(gzip.decompress(content))
+    return Volume(np.asanyarray(image.dataobj), np.asarray(image.affine))

@@ -1,0 +1,80 @@
+"""``study.yaml``: which file is which sequence, where the variants and the record are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from data.avatar import Origin
+from data.errors import StudyError
+from data.imaging import SEQUENCES
+from data.io.structured import read_model
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ScanFiles(_Part):
+    """One imaging study. Paths are relative to the study folder; a folder is a DICOM series."""
+
+    day: float = Field(default=0.0, allow_inf_nan=False)
+    sequences: dict[str, Path] = Field(min_length=1)
+    brain_mask: Path | None = None
+    segmentation: Path | None = None
+
+    @model_validator(mode="after")
+    def _known_sequences(self) -> Self:
+        unknown = sorted(set(self.sequences) - set(SEQUENCES))
+        if unknown:
+            raise ValueError(f"unknown sequences {unknown}; known are {', '.join(SEQUENCES)}")
+        return self
+
+
+class VariantFile(_Part):
+    """A VCF and, where its header does not say, which sample is which."""
+
+    file: Path
+    tumor_sample: str | None = None
+    normal_sample: str | None = None
+
+
+class StudyFile(_Part):
+    """The content of ``study.yaml``."""
+
+    patient_id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    site: Literal["glioma", "generic"] = "glioma"
+    origin: Origin = "patient"
+    scans: tuple[ScanFiles, ...] = Field(min_length=1)
+    variants: VariantFile | None = None
+    record: Path | None = None
+    segmenter: str | None = None
+
+    @model_validator(mode="after")
+    def _days_differ(self) -> Self:
+        days = [scan.day for scan in self.scans]
+        if len(set(days)) != len(days):
+            raise ValueError(f"two scans on the same day: {days}")
+        return self
+
+
+def read_study(folder: Path) -> StudyFile:
+    """The study in ``folder``.
+
+    Raises:
+        StudyError: no study.yaml, an unknown key, or a file it names that is not there.
+    """
+    path = folder / "study.yaml"
+    if not path.is_file():
+        raise StudyError(
+            f"{folder}: has no study.yaml; 'avatar study init {folder}' writes one to fill in"
+        )
+    study = read_model(path, StudyFile, StudyError)
+    named = [p for s in study.scans for p in (*s.sequences.values(), s.brain_mask, s.segmentation)]
+    named += [study.variants.file if study.variants else None, study.record]
+    for item in named:
+        if item is not None and not (folder / item).exists():
+            raise StudyError(f"{path}: names {item}, but there is no such file in {folder}")
+    return study

@@ -1,0 +1,1 @@
+"""What the demo needs and how it is obtained (:mod:`.sri24`, :mod:`.public_cases`) or generated."""

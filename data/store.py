@@ -1,0 +1,153 @@
+"""AvatarStore: documents and step results in SQL, volumes as files named by their content."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Self
+
+from sqlalchemy import String, Text, create_engine, event, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from data.avatar import Avatar, VolumeRef
+from data.errors import StoreError
+from data.files import replace_atomically
+from data.imaging import Volume
+from data.io.nifti import decode_nifti, encode_nifti
+
+DATABASE = "avatars.sqlite"
+
+
+class _Base(DeclarativeBase):
+    pass
+
+
+class _AvatarRow(_Base):
+    __tablename__ = "avatars"
+    patient_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    document: Mapped[str] = mapped_column(Text)
+
+
+class _StepRow(_Base):
+    __tablename__ = "steps"
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    step: Mapped[str] = mapped_column(String(64))
+    result: Mapped[str] = mapped_column(Text)
+
+
+
+
+class AvatarStore:
+    """One folder: ``avatars.sqlite`` and ``volumes/``.
+
+    Args:
+        folder: made if it is not there, unless ``must_exist``.
+        url: another database (PostgreSQL) for several machines; volumes stay in ``folder``.
+
+    Raises:
+        StoreError: the folder or database cannot be used.
+    """
+
+    def __init__(self, folder: Path, *, url: str | None = None, must_exist: bool = False) -> None:
+        self.folder = folder
+        if must_exist and not (folder / DATABASE).exists() and url is None:
+            raise StoreError(f"{folder}: there is no avatar store here; 'avatar run' makes one")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._engine = create_engine(url or f"sqlite:///{folder / DATABASE}")
+            if self._engine.dialect.name == "sqlite":
+                event.listen(self._engine, "connect", _use_wal)
+            _Base.metadata.create_all(self._engine)
+        except (OSError, SQLAlchemyError) as error:
+            raise StoreError(f"{folder}: cannot be used as a store ({error})") from error
+        for leftover in (folder / "volumes").glob("*/.tmp-*"):
+            leftover.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Release the database."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def put_volume(self, volume: Volume) -> VolumeRef:
+        """Keep a volume; the same volume twice is one file."""
+        content = encode_nifti(volume)
+        digest = hashlib.sha256(content).hexdigest()
+        path = self.volume_path(digest)
+        if not path.exists():
+            replace_atomically(path, content)
+        i, j, k = volume.shape
+        x, y, z = (round(v, 6) for v in volume.spacing_mm)
+        return VolumeRef(
+            sha256=digest,
+            shape=(i, j, k),
+            spacing_mm=(x, y, z),
+            frame_of_reference_uid=volume.frame_of_reference_uid,
+        )
+
+    def volume_path(self, sha256: str) -> Path:
+        """Where the file of this digest is, or would be."""
+        return self.folder / "volumes" / sha256[:2] / f"{sha256}.nii.gz"
+
+    def volume(self, ref: VolumeRef) -> Volume:
+        """Read a volume back.
+
+        Raises:
+            StoreError: the file is gone or no longer what its name says.
+        """
+        path = self.volume_path(ref.sha256)
+        if not path.exists():
+            raise StoreError(f"{path}: the volume is missing from the store; run the study again")
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != ref.sha256:
+            raise StoreError(f"{path}: the file was changed after it was stored; run the study again")
+        stored = decode_nifti(content)
+        return Volume(stored.array, stored.affine, ref.frame_of_reference_uid)
+
+    def has_volume(self, ref: VolumeRef) -> bool:
+        """Whether the file is there."""
+        return self.volume_path(ref.sha256).exists()
+
+    def put(self, avatar: Avatar) -> None:
+        """Keep an avatar in place of an earlier one of the same patient, in one transaction."""
+        with Session(self._engine) as session, session.begin():
+            session.merge(_AvatarRow(patient_id=avatar.patient_id, document=avatar.to_json()))
+
+    def get(self, patient_id: str) -> Avatar:
+        """The avatar of a patient.
+
+        Raises:
+            StoreError: there is none.
+        """
+        with Session(self._engine) as session:
+            row = session.get(_AvatarRow, patient_id)
+            if row is None:
+                known = ", ".join(self.patients()) or "no patients yet"
+                raise StoreError(f"no avatar of {patient_id!r} in {self.folder}; it holds {known}")
+            return Avatar.from_json(row.document)
+
+    def patients(self) -> tuple[str, ...]:
+        """Patient ids in alphabetical order."""
+        with Session(self._engine) as session:
+            ids = session.scalars(select(_AvatarRow.patient_id).order_by(_AvatarRow.patient_id))
+            return tuple(ids)
+
+    def step(self, key: str) -> str | None:
+        """The result of a step that was done before on the same inputs."""
+        with Session(self._engine) as session:
+            row = session.get(_StepRow, key)
+            return None if row is None else row.result
+
+    def put_step(self, key: str, step: str, result: str) -> None:
+        """Remember a step's result."""
+        with Session(self._engine) as session, session.begin():
+            session.merge(_StepRow(key=key, step=step, result=result))
+
+
+def _use_wal(connection: object, _: object) -> None:
+    connection.execute("PRAGMA journal_mode=WAL")  # type: ignore[attr-defined]  # a sqlite3 one

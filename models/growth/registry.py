@@ -1,0 +1,7 @@
+"""The growth laws of this project, by kind."""
+
+from models.growth.base import GrowthLaw
+from models.growth.exponential import Exponential
+from models.growth.logistic import Logistic
+
+GROWTH_LAWS: dict[str, type[GrowthLaw]] = {"exponential": Exponential, "logistic": Logistic}

@@ -1,0 +1,1 @@
+"""In-silico heads with a tumor: anatomy, lesion, contrast. Everything here is synthetic and says so."""

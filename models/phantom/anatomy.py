@@ -1,0 +1,92 @@
+"""Tissue maps of one head, and random heads made from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
+
+from models.phantom.noise import smooth_noise
+
+Field = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """Tissue probabilities in [0, 1] on one grid, each (i, j, k); all zero outside the brain."""
+
+    white: Field
+    grey: Field
+    csf: Field
+    spacing_mm: tuple[float, float, float]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        i, j, k = self.white.shape
+        return i, j, k
+
+    @property
+    def brain(self) -> NDArray[np.bool_]:
+        """Voxels that are more likely brain or CSF than background."""
+        return np.asarray(self.white + self.grey + self.csf > 0.5)
+
+    @property
+    def parenchyma(self) -> NDArray[np.bool_]:
+        """White or grey matter: where glioma cells can live."""
+        return np.asarray(self.brain & (self.white + self.grey > self.csf))
+
+
+def vary(
+    anatomy: Anatomy,
+    rng: np.random.Generator,
+    *,
+    push_at: NDArray[np.floating[Any]] | None = None,
+    push_radius_mm: float = 0.0,
+    push_mm: float = 0.0,
+) -> Anatomy:
+    """Another head: scaled, rotated and elastically warped; optionally pushed aside by a mass.
+
+    Args:
+        anatomy: the head to start from.
+        push_at: voxel indices of the centre of a mass; tissue moves away from it.
+        push_radius_mm: distance over which the push fades.
+        push_mm: largest displacement.
+    """
+    shape = anatomy.shape
+    spacing = np.array(anatomy.spacing_mm)
+    center = (np.array(shape) - 1) / 2
+    grid = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij")).astype(np.float32)
+    angles = rng.normal(0.0, 0.08, 3)
+    matrix = _rotation(angles) @ np.diag(rng.normal(1.0, 0.06, 3).clip(0.85, 1.15))
+    source = np.tensordot(matrix, grid - center[:, None, None, None], axes=1)
+    source = source.astype(np.float32) + center[:, None, None, None].astype(np.float32)
+    for axis in range(3):
+        amplitude = rng.uniform(0.5, 4.0) / spacing[axis]
+        source[axis] += amplitude * smooth_noise(shape, 24.0 / spacing[axis], rng)
+    if push_at is not None and push_mm > 0.0:
+        offset = (grid - push_at[:, None, None, None]) * spacing[:, None, None, None]
+        distance = np.sqrt((offset**2).sum(0)) + 1e-3
+        pull = push_mm * np.exp(-((distance / push_radius_mm) ** 2)) * (1 - np.exp(-distance / 4))
+        source -= (offset / distance * pull / spacing[:, None, None, None]).astype(np.float32)
+    flip = rng.random() < 0.5
+
+    def warp(field: Field) -> Field:
+        given = field[::-1] if flip else field
+        return map_coordinates(given, source, order=1, mode="constant", output=np.float32)
+
+    return Anatomy(
+        warp(anatomy.white), warp(anatomy.grey), warp(anatomy.csf), anatomy.spacing_mm
+    )
+
+
+def _rotation(angles: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rotation about the three axes in turn; radians."""
+    (a, b, c), eye = angles, np.eye(3)
+    rx, ry, rz = eye.copy(), eye.copy(), eye.copy()
+    rx[1:, 1:] = [[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]
+    ry[::2, ::2] = [[np.cos(b), np.sin(b)], [-np.sin(b), np.cos(b)]]
+    rz[:2, :2] = [[np.cos(c), -np.sin(c)], [np.sin(c), np.cos(c)]]
+    return rx @ ry @ rz

@@ -1,0 +1,87 @@
+"""Synthetic gliomas: a reaction-diffusion field grown in an anatomy, then cut into labels.
+
+Labels are those of the glioma table: 1 necrotic or non-enhancing core, 2 edema and infiltration,
+3 enhancing tumor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from models.growth.reaction_diffusion import Medium, grow
+from models.phantom.anatomy import Anatomy
+from models.phantom.noise import smooth_noise
+
+CORE, EDEMA, ENHANCING = 1, 2, 3
+Kind = Literal["ring", "solid", "non-enhancing"]
+KIND_SHARES: dict[Kind, float] = {"ring": 0.5, "solid": 0.15, "non-enhancing": 0.35}
+"""How often each appearance is drawn; chosen to cover both glioblastoma and lower grade."""
+
+
+@dataclass(frozen=True)
+class Lesion:
+    """Labels (i, j, k) of one synthetic tumor and the cell field it was cut from."""
+
+    labels: NDArray[np.uint8]
+    cells: NDArray[np.float32]
+    kind: Kind
+
+
+def seed_point(anatomy: Anatomy, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Voxel indices of a start in white matter, away from the brain's surface."""
+    depth = ndimage.distance_transform_edt(anatomy.brain, anatomy.spacing_mm)
+    candidates = np.argwhere((anatomy.white > 0.6) & (depth > 6.0))
+    return np.asarray(candidates[rng.integers(len(candidates))], np.int64)
+
+
+def grow_lesion(
+    anatomy: Anatomy,
+    seed: NDArray[np.int64],
+    rng: np.random.Generator,
+    *,
+    visible_volume_mm3: float,
+    kind: Kind | None = None,
+) -> Lesion:
+    """Grow one tumor from ``seed`` until its visible part fills a volume, and label it."""
+    if kind is None:
+        kind = rng.choice(list(KIND_SHARES), p=list(KIND_SHARES.values()))
+    shape, spacing = anatomy.shape, anatomy.spacing_mm
+    motility = rng.uniform(0.25, 1.0) if kind != "non-enhancing" else rng.uniform(0.1, 0.5)
+    grey_share = rng.uniform(0.1, 0.5)
+    diffusivity = motility * (anatomy.white + grey_share * anatomy.grey) * anatomy.parenchyma
+    rho = rng.uniform(0.02, 0.06) * np.exp(0.35 * smooth_noise(shape, 12 / spacing[0], rng))
+    u = np.zeros(shape, np.float32)
+    for _ in range(rng.integers(1, 4)):
+        i, j, k = np.clip(seed + rng.integers(-3, 4, 3), 1, np.array(shape) - 2)
+        u[i - 1 : i + 2, j - 1 : j + 2, k - 1 : k + 2] = 0.5
+    medium = Medium(diffusivity.astype(np.float32), rho.astype(np.float32), spacing)
+    cells = grow(u, medium, days=1500.0, stop_at_volume_mm3=visible_volume_mm3).u
+    return Lesion(_label(cells, anatomy, kind, rng), cells, kind)
+
+
+def _label(
+    cells: NDArray[np.float32], anatomy: Anatomy, kind: Kind, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    shape, h = anatomy.shape, anatomy.spacing_mm[0]
+    rough = cells * np.exp(0.25 * smooth_noise(shape, 8 / h, rng))
+    whole = ndimage.binary_closing(rough >= 0.16, iterations=max(1, round(2 / h))) & anatomy.brain
+    whole &= (anatomy.csf < 0.9) | ndimage.binary_erosion(whole, iterations=2)
+    core_at = rng.uniform(0.3, 0.6) if kind == "non-enhancing" else rng.uniform(0.55, 0.95)
+    core = ndimage.binary_opening(rough >= core_at) & whole
+    labels = np.where(whole, EDEMA, 0).astype(np.uint8)
+    labels[core] = CORE
+    depth = ndimage.distance_transform_edt(core, anatomy.spacing_mm)
+    patchy = smooth_noise(shape, 10 / h, rng)
+    if kind == "ring":
+        rim = rng.uniform(2.0, 8.0) * np.exp(0.5 * smooth_noise(shape, 8 / h, rng))
+        labels[core & (depth <= rim) & (patchy > -1.6)] = ENHANCING
+    elif kind == "solid":
+        labels[core & (patchy > -1.5)] = ENHANCING
+    elif rng.random() < 0.35:
+        labels[core & (patchy > rng.uniform(1.0, 2.0))] = ENHANCING
+    return labels

@@ -1,0 +1,160 @@
+"""The one interface of everything that draws a mask, and the space handling that all networks share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, final
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from monai.transforms import (
+    Compose,
+    CropForegroundd,
+    DivisiblePadd,
+    Invertd,
+    Orientationd,
+    ResampleToMatch,
+    Spacingd,
+)
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from data.errors import ImageError
+from data.imaging import Volume
+
+Predict = Callable[[NDArray[np.float32], NDArray[np.bool_]], NDArray[np.float32]]
+"""(sequence, i, j, k) images and (i, j, k) brain to (region, i, j, k) probabilities."""
+
+
+class Segmenter(BaseModel, ABC):
+    """Draws glioma labels on co-registered, skull-stripped scans.
+
+    A member names the sequences it cannot do without; the labels it returns are on the grid of the
+    first of them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+
+    @property
+    @abstractmethod
+    def requires(self) -> tuple[str, ...]:
+        """Sequences it needs, the reference grid first."""
+
+    @property
+    @abstractmethod
+    def citation(self) -> str:
+        """The work to cite for its masks."""
+
+    @abstractmethod
+    def segment(self, images: Mapping[str, Volume], brain: Volume | None) -> Volume:
+        """Labels (uint8, 0 to 3) on the grid of ``images[self.requires[0]]``.
+
+        Args:
+            images: by sequence; all in one patient space.
+            brain: non-zero inside the brain; where absent, voxels above zero are the brain.
+
+        Raises:
+            ImageError: a required sequence is missing, or there is no brain.
+        """
+
+    @final
+    def require(self, images: Mapping[str, Volume]) -> None:
+        """Refuse a study that lacks a needed sequence.
+
+        Raises:
+            ImageError: naming what is missing.
+        """
+        missing = [name for name in self.requires if name not in images]
+        if missing:
+            raise ImageError(
+                f"{self.kind} needs {', '.join(self.requires)}; this study has no "
+                f"{', '.join(missing)}. Add it to study.yaml, choose another segmenter, or bring a mask"
+            )
+
+
+def brain_mask(images: Mapping[str, Volume], brain: Volume | None, reference: Volume) -> Volume:
+    """A 0/1 volume on the reference grid.
+
+    Raises:
+        ImageError: the mask is on another grid, or there is no brain at all.
+    """
+    if brain is not None:
+        if not brain.same_grid(reference):
+            raise ImageError(
+                f"the brain mask has shape {brain.shape}, the scan {reference.shape}: both must be "
+                "on the same grid"
+            )
+        inside = brain.array > 0.5
+    else:
+        inside = reference.array > 0
+    if np.count_nonzero(inside) * reference.voxel_volume_mm3 < 1e5:
+        raise ImageError("less than 100 mL of the scan is brain: check the sequence and the mask")
+    if brain is None and inside.mean() > 0.6:
+        raise ImageError(
+            "the scan is not skull-stripped (more than 60 % of its voxels are above zero); give a "
+            "brain_mask in study.yaml"
+        )
+    return reference.with_array(inside.astype(np.uint8))
+
+
+def predict_in_network_space(
+    images: Mapping[str, Volume],
+    order: tuple[str, ...],
+    brain: Volume,
+    predict: Predict,
+    *,
+    axis_codes: Literal["RAS", "LPS"],
+    spacing_mm: float,
+    divisor: int = 1,
+    reference: Volume,
+) -> NDArray[np.float32]:
+    """Bring scans to a network's space, run it, and bring its probabilities back exactly.
+
+    Every sequence is put on the reference grid *before* they are stacked, because ``Invertd`` undoes
+    only what happened to the stack. Returns (region, i, j, k) on the reference grid.
+    """
+    stack = [_on_grid(images[name], reference) for name in order]
+    stack.append(torch.from_numpy(np.array(brain.array, np.float32))[None])
+    image = MetaTensor(torch.cat(stack), affine=torch.from_numpy(np.array(reference.affine)))
+    steps: list[Any] = [Orientationd("image", axcodes=axis_codes, labels=None)]
+    if not np.allclose(reference.spacing_mm, spacing_mm, atol=1e-3):
+        steps.append(Spacingd("image", pixdim=(spacing_mm,) * 3, mode="bilinear"))
+    steps.append(CropForegroundd("image", source_key="image", select_fn=_brain_channel, margin=5))
+    if divisor > 1:
+        steps.append(DivisiblePadd("image", k=divisor))
+    there = Compose(steps)
+    prepared = there({"image": image})
+    array = prepared["image"].numpy()
+    inside = array[-1] > 0.5
+    regions = predict(array[:-1], inside)
+    prepared["regions"] = MetaTensor(
+        torch.from_numpy(regions), affine=prepared["image"].affine.clone()
+    )
+    back = Invertd(
+        keys="regions", transform=there, orig_keys="image", nearest_interp=False, to_tensor=True
+    )
+    returned = back(prepared)["regions"]
+    if tuple(returned.shape[1:]) != reference.shape or not np.allclose(
+        returned.affine.numpy(), reference.affine, atol=1e-3
+    ):
+        raise AssertionError("the mask did not come back to the scan's grid")
+    return np.asarray(returned.numpy(), np.float32)
+
+
+def _on_grid(volume: Volume, reference: Volume) -> torch.Tensor:
+    tensor = torch.from_numpy(np.array(volume.array, np.float32))[None]
+    if volume.same_grid(reference):
+        return tensor
+    target = MetaTensor(
+        torch.zeros(1, *reference.shape), affine=torch.from_numpy(np.array(reference.affine))
+    )
+    moving = MetaTensor(tensor, affine=torch.from_numpy(np.array(volume.affine)))
+    return ResampleToMatch(mode="bilinear", padding_mode="zeros")(moving, target).as_tensor()
+
+
+def _brain_channel(stack: torch.Tensor) -> torch.Tensor:
+    return stack[-1:] > 0.5

@@ -1,0 +1,35 @@
+"""The project's own glioma network: a small MONAI UNet on T1c and FLAIR at 2 mm."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from monai.networks.nets import UNet
+from numpy.typing import NDArray
+
+SEQUENCES = ("t1c", "flair")
+SPACING_MM = 2.0
+DIVISOR = 8
+"""Each axis is padded to a multiple of this: three halvings."""
+
+
+def build_glioma_net() -> torch.nn.Module:
+    """An untrained network: (batch, 2, i, j, k) z-scored images to (batch, 3, i, j, k) region logits."""
+    return UNet(
+        spatial_dims=3,
+        in_channels=len(SEQUENCES),
+        out_channels=3,
+        channels=(16, 32, 64, 128),
+        strides=(2, 2, 2),
+        num_res_units=2,
+        norm="INSTANCE",
+    )
+
+
+def z_score(image: NDArray[Any], brain: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Zero mean and unit variance inside the brain, clipped to [-5, 5]; zero outside."""
+    inside = image[brain].astype(np.float64)
+    scaled = (image - inside.mean()) / max(float(inside.std()), 1e-6)
+    return np.where(brain, np.clip(scaled, -5.0, 5.0), 0.0).astype(np.float32)

@@ -1,0 +1,350 @@
+"""``avatar run``: files to a stored avatar, step by step.
+
+All input is read and checked first; then each step is looked up by the digest of what goes into it and
+done only if its result is not in the store. The avatar itself is written last, in one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from data.avatar import Avatar, Scan, VolumeRef
+from data.clinical import ClinicalRecord, Markers
+from data.errors import ClinicalError, StudyError
+from data.files import sha256_file
+from data.genomics import VariantSet
+from data.imaging import Segmentation
+from data.io.study import StudyFile, read_study
+from data.prognosis import SurvivalPrediction, VolumeForecast
+from data.provenance import Provenance, digest_of, versions_of
+from data.store import AvatarStore
+from data.timeline import Event, Timeline
+from models.measurement import measure
+from models.simulation import Twin, draw_twin, forecast
+from pipelines.config import (
+    COX_MODEL,
+    DEFAULT_REGIMENS,
+    find_regimen,
+    survival_model,
+    twin_prior,
+)
+from pipelines.ingest import LoadedScan, LoadedStudy, ingest
+from pipelines.sites import generic, glioma
+from pipelines.weights import segmenter_of
+
+Result = TypeVar("Result", bound=BaseModel)
+DEFAULT_SEGMENTER = "glioma-net"
+MEMBERS = 300
+SEED = 20260101
+RECIPE = 1
+"""Raised when a step computes something else from the same input, so that old results are not reused."""
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What a step did, for the person watching."""
+
+    step: str
+    used: str
+    reused: bool
+
+
+Watch = Callable[[StepReport], None]
+
+
+class _ScanResult(BaseModel):
+    model_config = ConfigDict(frozen=True)
+    scan: Scan
+    provenance: tuple[Provenance, ...]
+
+
+class _SurvivalResult(BaseModel):
+    model_config = ConfigDict(frozen=True)
+    prediction: SurvivalPrediction | None
+    provenance: Provenance
+
+
+class _ForecastResult(BaseModel):
+    model_config = ConfigDict(frozen=True)
+    forecasts: tuple[VolumeForecast, ...]
+    provenance: Provenance
+
+
+def run_study(
+    folder: Path,
+    store: AvatarStore,
+    *,
+    segmenter: str | None = None,
+    watch: Watch = lambda report: None,
+) -> Avatar:
+    """Assemble the avatar of one study and keep it.
+
+    Raises:
+        AvatarError: bad input; the store is then as it was.
+    """
+    study = read_study(folder)
+    site = glioma if study.site == "glioma" else generic
+    loaded = ingest(folder, study, site.LABELS, getattr(site, "LABEL_ALIASES", {}))
+    watch(StepReport("ingest", _read_summary(loaded), False))
+    for scan in loaded.scans:
+        _require_mask_or_segmenter(study, scan)
+    kind = segmenter or study.segmenter or DEFAULT_SEGMENTER
+    results = tuple(_scan_step(store, scan, kind, study.site, watch) for scan in loaded.scans)
+    markers = glioma.markers_with_variants(loaded.record, loaded.variants)
+    record = loaded.record.model_copy(update={"markers": markers})
+    prior = glioma.prior_class(record, markers) if study.site == "glioma" else "none"
+    notes = _annotation(loaded, markers, prior)
+    watch(StepReport("annotate", notes.note or "no variants", False))
+    parts = [p for r in results for p in r.provenance] + [notes]
+    survival, forecasts = None, None
+    scans = tuple(r.scan for r in results)
+    if study.site == "glioma":
+        survival = _survival_step(store, record, markers, watch)
+        forecasts = _forecast_step(store, scans, markers, prior, watch)
+        parts += [survival.provenance, forecasts.provenance]
+    avatar = Avatar(
+        patient_id=study.patient_id,
+        site=study.site,
+        origin=study.origin,
+        record=record,
+        prior_class=prior,
+        scans=scans,
+        variants=loaded.variants,
+        survival=survival.prediction if survival else None,
+        forecasts=forecasts.forecasts if forecasts else (),
+        timeline=_timeline(record, scans, loaded.variants),
+        provenance=tuple(parts),
+    )
+    store.put(avatar)
+    watch(StepReport("assemble", f"avatar {study.patient_id} in {store.folder}", False))
+    return avatar
+
+
+def _read_summary(loaded: LoadedStudy) -> str:
+    sequences = sorted({name for scan in loaded.scans for name in scan.sequences})
+    variants = f", {len(loaded.variants.variants)} variants" if loaded.variants else ", no variants"
+    return f"{len(loaded.scans)} scan(s) with {', '.join(sequences)}{variants}"
+
+
+def _require_mask_or_segmenter(study: StudyFile, scan: LoadedScan) -> None:
+    if study.site == "generic" and scan.segmentation is None:
+        raise StudyError(
+            f"{study.patient_id}: the generic site has no segmenter; give a segmentation in study.yaml"
+        )
+
+
+def _remembered(
+    store: AvatarStore, step: str, key: object, model: type[Result], make: Callable[[], Result]
+) -> tuple[Result, bool]:
+    """The stored result for this input, or a new one; and whether it was stored."""
+    digest = digest_of([RECIPE, step, key])
+    known = store.step(digest)
+    if known is not None:
+        result = model.model_validate_json(known)
+        if not isinstance(result, _ScanResult) or _volumes_present(store, result):
+            return result, True
+    made = make()
+    store.put_step(digest, step, made.model_dump_json())
+    return made, False
+
+
+def _volumes_present(store: AvatarStore, result: _ScanResult) -> bool:
+    refs: list[VolumeRef] = [*result.scan.sequences.values(), result.scan.segmentation]
+    return all(store.has_volume(ref) for ref in refs)
+
+
+def _scan_step(
+    store: AvatarStore, scan: LoadedScan, kind: str, site: str, watch: Watch
+) -> _ScanResult:
+    own = scan.segmentation is not None
+    chosen = None if own else segmenter_of(kind)
+    settings = {} if chosen is None else {"kind": chosen.kind}
+    if chosen is not None:
+        weights = getattr(chosen, "weights")  # noqa: B009  # every member has weights
+        settings["weights_sha256"] = sha256_file(weights)
+
+    def make() -> _ScanResult:
+        volumes = {
+            name: v.with_array(np.clip(v.array, 0, None)) if name in ("t1", "t1c", "t2", "flair") else v
+            for name, v in scan.sequences.items()
+        }
+        if chosen is not None:
+            chosen.require(volumes)
+        if scan.brain is not None:
+            first = next(iter(volumes.values()))
+            if not first.same_grid(scan.brain):
+                first = scan.brain
+            # A z-scored scan has its zero inside the brain: keep its values, not the clipped ones.
+            volumes = dict(scan.sequences)
+        if scan.segmentation is not None:
+            segmentation = scan.segmentation
+            method, reference = "mask given with the study", next(iter(volumes))
+        else:
+            assert chosen is not None  # noqa: S101
+            labels = chosen.segment(volumes, scan.brain)
+            segmentation = Segmentation(labels, glioma.LABELS)
+            method, reference = f"{chosen.kind}: {chosen.citation}", chosen.requires[0]
+        background = scan.brain if scan.brain is not None else volumes[reference]
+        measured = measure(segmentation, background)
+        return _ScanResult(
+            scan=Scan(
+                day=scan.day,
+                sequences={name: store.put_volume(v) for name, v in sorted(volumes.items())},
+                segmentation=store.put_volume(segmentation.volume),
+                labels=segmentation.labels,
+                segmenter=method,
+                measurements=measured,
+            ),
+            provenance=(
+                Provenance(
+                    step="segment",
+                    method=method,
+                    sources=scan.sources,
+                    settings=dict(settings),
+                    versions=versions_of("torch", "monai", "numpy", "scipy"),
+                    note="" if own else "Automatic mask, not reviewed by a radiologist.",
+                ),
+                Provenance(
+                    step="measure",
+                    method="voxel counting; axial diameters of the largest component",
+                    sources=scan.sources,
+                    versions=versions_of("numpy", "scipy"),
+                ),
+            ),
+        )
+
+    result, reused = _remembered(store, "scan", [scan.key, dict(settings), site], _ScanResult, make)
+    whole = result.scan.measured("WT")
+    volume = f"{whole.volume_ml:.1f} mL whole tumor" if whole else "no region"
+    watch(StepReport(f"segment and measure (day {scan.day:g})", f"{result.scan.segmenter}; {volume}", reused))
+    return result
+
+
+def _annotation(loaded: LoadedStudy, markers: Markers, prior: str) -> Provenance:
+    from_calls = markers.idh_mutation != loaded.record.markers.idh_mutation
+    found = loaded.variants
+    note = f"prior class {prior}"
+    if found:
+        altering = sum(v.alters_protein for v in found.variants)
+        note = (
+            f"{len(found.variants)} variants, {altering} protein-altering; tumor sample "
+            f"{found.tumor_sample} (by {found.roles_from}); " + note
+        )
+    if from_calls:
+        note += "; IDH status read from the variant calls"
+    return Provenance(
+        step="annotate",
+        method="annotations of the file itself (VEP CSQ)",
+        sources=tuple(s for group in loaded.sources.values() for s in group),
+        versions=versions_of("pysam"),
+        note=note,
+    )
+
+
+def _survival_step(
+    store: AvatarStore, record: ClinicalRecord, markers: Markers, watch: Watch
+) -> _SurvivalResult:
+    digest = sha256_file(COX_MODEL)
+
+    def make() -> _SurvivalResult:
+        prediction, note = None, ""
+        try:
+            prediction = survival_model().predict(record, markers)
+        except ClinicalError as error:
+            note = f"No survival curve: {error}"
+        provenance = Provenance(
+            step="survival",
+            method="Cox proportional hazards from shipped coefficients",
+            settings={"model_sha256": digest},
+            versions=versions_of("numpy"),
+            note=note,
+        )
+        return _SurvivalResult(prediction=prediction, provenance=provenance)
+
+    key = [digest, record.model_dump(mode="json"), markers.model_dump()]
+    result, reused = _remembered(store, "survival", key, _SurvivalResult, make)
+    said = result.provenance.note or (result.prediction.statement if result.prediction else "")
+    watch(StepReport("survival", said, reused))
+    return result
+
+
+def twin_of(avatar_scans: tuple[Scan, ...], markers: Markers, prior: str) -> tuple[Twin, str] | None:
+    """The prior ensemble around the latest scan and the region it follows; None without a tumor."""
+    latest = max(avatar_scans, key=lambda s: s.day)
+    belief = twin_prior(prior)
+    for region in (belief.region, "WT"):
+        measured = latest.measured(region)
+        if measured is not None and measured.volume_mm3 > 0:
+            rng = np.random.default_rng(SEED)
+            twin = draw_twin(
+                belief, measured.volume_mm3, markers.mgmt_methylation, members=MEMBERS, rng=rng
+            )
+            return twin, region
+    return None
+
+
+def _forecast_step(
+    store: AvatarStore, scans: tuple[Scan, ...], markers: Markers, prior: str, watch: Watch
+) -> _ForecastResult:
+    belief = twin_prior(prior)
+    regimens = [find_regimen(name) for name in DEFAULT_REGIMENS]
+
+    def make() -> _ForecastResult:
+        made = twin_of(scans, markers, prior)
+        forecasts: tuple[VolumeForecast, ...] = ()
+        note = "In silico, from priors: no follow-up scan has calibrated it."
+        if made is None:
+            note = "No tumor volume in the latest scan: nothing to simulate."
+        else:
+            twin, region = made
+            note += f" Region {region}."
+            forecasts = tuple(
+                forecast(
+                    twin,
+                    regimen,
+                    horizon_days=belief.horizon_days,
+                    alpha_beta_gy=belief.alpha_beta_gy.median,
+                    seed=SEED,
+                )
+                for regimen in regimens
+            )
+        provenance = Provenance(
+            step="simulate",
+            method="lumped logistic growth, linear-quadratic radiotherapy, log-kill temozolomide",
+            settings={"prior": prior, "members": MEMBERS, "seed": SEED},
+            versions=versions_of("numpy"),
+            note=note,
+        )
+        return _ForecastResult(forecasts=forecasts, provenance=provenance)
+
+    key = [
+        belief.model_dump(mode="json"),
+        [r.model_dump(mode="json") for r in regimens],
+        [m.model_dump(mode="json") for s in scans for m in s.measurements],
+        markers.model_dump(),
+        [MEMBERS, SEED],
+    ]
+    result, reused = _remembered(store, "simulate", key, _ForecastResult, make)
+    watch(StepReport("simulate", f"{prior} prior; {result.provenance.note}", reused))
+    return result
+
+
+def _timeline(
+    record: ClinicalRecord, scans: tuple[Scan, ...], variants: VariantSet | None
+) -> Timeline:
+    events = [Event(day=0, kind="diagnosis", text=record.diagnosis or "Diagnosis")]
+    for scan in scans:
+        whole = scan.measured("WT")
+        size = f", {whole.volume_ml:.1f} mL" if whole else ""
+        names = ", ".join(sorted(scan.sequences))
+        events.append(Event(day=scan.day, kind="imaging", text=f"Scan ({names}){size}"))
+    if record.followup_days is not None and record.vital_status is not None:
+        text = "Died" if record.vital_status == "dead" else "Last seen alive"
+        events.append(Event(day=record.followup_days, kind="status", text=text))
+    return record.timeline.with_events(*events)

@@ -1,0 +1,53 @@
+"""The configuration files that ship with the project, each as a validated noun."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import configs
+from data.errors import RegimenError
+from data.io.structured import read_model, read_regimen
+from data.treatment import Regimen, RegimenPlan
+from models.inference.prior import TwinPrior
+from models.survival.cox import CoxModel
+
+CONFIGS = Path(configs.__file__).parent
+COX_MODEL = Path(__file__).parents[1] / "models" / "survival" / "weights" / "glioma_cox.json"
+DEFAULT_REGIMENS = ("observation", "stupp", "hypofractionated")
+
+
+def twin_prior(prior_class: str) -> TwinPrior:
+    """The growth and response prior of a tumor class."""
+    return read_model(CONFIGS / "priors" / f"{prior_class}.yaml", TwinPrior, RegimenError)
+
+
+def regimen_names() -> tuple[str, ...]:
+    """Shipped regimens, the usual ones first."""
+    found = sorted(path.stem for path in (CONFIGS / "regimens").glob("*.yaml"))
+    return (*DEFAULT_REGIMENS, *(name for name in found if name not in DEFAULT_REGIMENS))
+
+
+def regimen_plan(name: str) -> RegimenPlan:
+    """A shipped regimen as courses."""
+    return read_model(CONFIGS / "regimens" / f"{name}.yaml", RegimenPlan, RegimenError)
+
+
+def find_regimen(name_or_path: str) -> Regimen:
+    """A shipped regimen by name, or the user's own by the path of its YAML file.
+
+    Raises:
+        RegimenError: neither exists, or it breaks a rule.
+    """
+    if name_or_path in regimen_names():
+        return read_regimen(CONFIGS / "regimens" / f"{name_or_path}.yaml")
+    path = Path(name_or_path)
+    if not path.suffix:
+        raise RegimenError(
+            f"no regimen {name_or_path!r}; known: {', '.join(regimen_names())}, or give a YAML file"
+        )
+    return read_regimen(path)
+
+
+def survival_model() -> CoxModel:
+    """The shipped Cox model."""
+    return CoxModel.model_validate_json(COX_MODEL.read_text())

@@ -1,0 +1,1 @@
+"""What differs per tumor site: labels, sequences, prior class. A site is data plus small functions."""

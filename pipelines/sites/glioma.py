@@ -1,0 +1,57 @@
+"""Adult diffuse glioma."""
+
+from __future__ import annotations
+
+from data.clinical import ClinicalRecord, Markers, Presence
+from data.genomics import VariantSet
+from data.imaging import Label, LabelTable, Region
+
+LABELS = LabelTable(
+    name="glioma",
+    labels=(
+        Label(value=1, name="Necrotic or non-enhancing core", abbreviation="NCR", color="#c44e52"),
+        Label(value=2, name="Edema and infiltration", abbreviation="ED", color="#e8c547"),
+        Label(value=3, name="Enhancing tumor", abbreviation="ET", color="#4c9be8"),
+    ),
+    regions=(
+        Region(name="Whole tumor", abbreviation="WT", values=(1, 2, 3)),
+        Region(name="Tumor core", abbreviation="TC", values=(1, 3)),
+        Region(name="Enhancing tumor", abbreviation="ET", values=(3,)),
+    ),
+)
+LABEL_ALIASES = {4: 3}
+"""BraTS wrote enhancing tumor as 4 until 2023, as 3 since."""
+
+IDH_HOTSPOTS = {"IDH1": "R132", "IDH2": "R172"}
+
+
+def markers_with_variants(record: ClinicalRecord, variants: VariantSet | None) -> Markers:
+    """The record's markers; IDH, where untested, read from the variant calls.
+
+    A file without a hotspot call makes IDH wild-type only if the sequencing saw something at all.
+    """
+    markers = record.markers
+    if markers.idh_mutation != "untested" or variants is None or not variants.variants:
+        return markers
+    mutated = any(
+        (v.protein_change or "").startswith(codon)
+        for gene, codon in IDH_HOTSPOTS.items()
+        for v in variants.in_gene(gene)
+    )
+    idh: Presence = "present" if mutated else "absent"
+    return markers.model_copy(update={"idh_mutation": idh})
+
+
+def prior_class(record: ClinicalRecord, markers: Markers) -> str:
+    """Which growth prior applies; ``glioma`` where the tests that decide are missing.
+
+    Follows the WHO CNS5 criteria for the classes that have priors of their own (Louis 2021).
+    """
+    if markers.idh_mutation == "present":
+        if markers.codeletion_1p19q == "present":
+            return "oligodendroglioma"
+        return "astrocytoma-idh-mutant"
+    molecular = (markers.tert_promoter_mutation, markers.gain7_loss10, markers.egfr_amplification)
+    if markers.idh_mutation == "absent" and (record.grade == 4 or "present" in molecular):
+        return "glioblastoma"
+    return "glioma"

@@ -1,0 +1,53 @@
+"""A first ``study.yaml`` from the names of the files in a folder."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from data.errors import StudyError
+from data.samples.shared_cases import write_yaml
+
+NAMES: tuple[tuple[str, str], ...] = (
+    ("segmentation", r"seg|mask|label"),
+    ("flair", r"flair|t2f"),
+    ("t1c", r"t1c|t1ce|t1gd|t1post"),
+    ("t2", r"t2w?(?![a-z])"),
+    ("t1", r"t1n?(?![a-z])"),
+    ("ct", r"(^|[^a-z])ct([^a-z]|$)"),
+    ("pet", r"pet|suv"),
+)
+
+
+def guess_study(folder: Path, patient: str) -> Path:
+    """Write the file.
+
+    Raises:
+        StudyError: there is one already, or no image could be told by its name.
+    """
+    path = folder / "study.yaml"
+    if path.exists():
+        raise StudyError(f"{path}: exists already; edit it, or remove it first")
+    if not folder.is_dir():
+        raise StudyError(f"{folder}: there is no such folder")
+    found: dict[str, str] = {}
+    for file in sorted(folder.glob("*.nii*")):
+        stem = file.name.lower().split(".nii")[0]
+        kind = next((k for k, pattern in NAMES if re.search(pattern, stem)), None)
+        if kind and kind not in found:
+            found[kind] = file.name
+    segmentation = found.pop("segmentation", None)
+    if not found:
+        raise StudyError(f"{folder}: no .nii or .nii.gz file named after its sequence")
+    scan: dict[str, object] = {"sequences": found}
+    if segmentation:
+        scan["segmentation"] = segmentation
+    study: dict[str, object] = {"patient_id": patient, "site": "glioma", "scans": [scan]}
+    calls = sorted(folder.glob("*.vcf*"))
+    calls = [c for c in calls if not c.name.endswith(".tbi")]
+    if len(calls) == 1:
+        study["variants"] = {"file": calls[0].name}
+    if (folder / "record.yaml").exists():
+        study["record"] = "record.yaml"
+    write_yaml(path, study)
+    return path

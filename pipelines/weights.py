@@ -1,0 +1,74 @@
+"""Weights that users add once: found by name, trusted by digest."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from data.errors import WeightsError
+from data.files import replace_atomically, sha256_file
+from data.samples.distribution import cache_dir
+from models.segmentation.base import Segmenter
+from models.segmentation.msnet import MSNet
+from models.segmentation.own import GliomaNet
+from models.segmentation.registry import SEGMENTERS
+
+KNOWN_WEIGHTS = {
+    "msnet_brats17_fp32.npz": "1001d7ff66d3422272f1a302baec40bb9412a1723646cb3635a64c1f38eccd15",
+}
+DEFAULT_SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+def shared_dir() -> Path:
+    """The folder of material that is used but never shipped: ``AVATAR_SHARED``."""
+    return Path(os.environ.get("AVATAR_SHARED", DEFAULT_SHARED))
+
+
+def add_weights(path: Path) -> Path:
+    """Copy a known weights file into the cache.
+
+    Raises:
+        WeightsError: no such file, or not one of the files this version knows.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: there is no such file")
+    digest = sha256_file(path)
+    for name, expected in KNOWN_WEIGHTS.items():
+        if digest == expected:
+            target = cache_dir() / "weights" / name
+            replace_atomically(target, path.read_bytes())
+            return target
+    raise WeightsError(
+        f"{path}: its sha256 {digest[:12]}... is not that of {', '.join(KNOWN_WEIGHTS)}; the file is "
+        "another version or damaged"
+    )
+
+
+def find_weights(name: str) -> Path:
+    """A weights file from the cache or the shared folder, checked.
+
+    Raises:
+        WeightsError: it is not there, or its digest is wrong.
+    """
+    for folder in (cache_dir() / "weights", shared_dir() / "weights"):
+        path = folder / name
+        if path.is_file():
+            if sha256_file(path) != KNOWN_WEIGHTS[name]:
+                raise WeightsError(f"{path}: is not the known file of that name; add it again")
+            return path
+    raise WeightsError(
+        f"{name} is not on this machine; obtain it and run 'avatar weights add FILE'"
+    )
+
+
+def segmenter_of(kind: str) -> Segmenter:
+    """A segmenter with its weights.
+
+    Raises:
+        WeightsError: its weights are not on this machine, or there is none of that kind.
+    """
+    if kind not in SEGMENTERS:
+        raise WeightsError(f"no segmenter {kind!r}; known: {', '.join(SEGMENTERS)}")
+    if kind == "msnet":
+        return MSNet(weights=find_weights("msnet_brats17_fp32.npz"))
+    return GliomaNet()
