@@ -68,9 +68,7 @@ def run(
 
 
 @app.command()
-def show(
-    patient: str, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False
-) -> None:
+def show(patient: str, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
     """A stored avatar, as a table or as JSON."""
     with AvatarStore(store, must_exist=True) as opened:
         avatar = opened.get(patient)
@@ -242,7 +240,9 @@ def _summary(avatar: Avatar) -> Table:
     if scan:
         table.add_row("Mask", scan.segmenter)
     if avatar.variants:
-        named = [f"{v.gene} {v.protein_change}" for v in avatar.variants.variants if v.alters_protein]
+        named = [
+            f"{v.gene} {v.protein_change}" for v in avatar.variants.variants if v.alters_protein
+        ]
         table.add_row("Variants", f"{len(avatar.variants.variants)}: {', '.join(named[:6])} ...")
     table.add_row("Prior class", avatar.prior_class)
     if avatar.survival:

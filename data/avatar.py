@@ -18,7 +18,6 @@ from data.provenance import Provenance
 from data.timeline import Timeline
 
 Origin = Literal["patient", "in-silico", "public-sample"]
-SCHEMA_VERSION = 1
 
 
 class VolumeRef(BaseModel):
@@ -54,7 +53,7 @@ class Avatar(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     patient_id: str
     site: str
     origin: Origin

@@ -134,12 +134,15 @@ class Volume:
             ImageError: ``array`` has another shape.
         """
         if np.shape(array) != self.shape:
-            raise ImageError(f"an array of shape {np.shape(array)} is not on a grid of {self.shape}")
+            raise ImageError(
+                f"an array of shape {np.shape(array)} is not on a grid of {self.shape}"
+            )
         return Volume(array, self.affine, self.frame_of_reference_uid)
 
     def reoriented(self, axis_codes: str) -> Volume:
         """The same image with its axes flipped and permuted to e.g. ``RAS`` or ``LPS``; no voxel is
-        interpolated and world coordinates stay what they were."""
+        interpolated and world coordinates stay what they were.
+        """
         here = io_orientation(self.affine)
         there = axcodes2ornt(tuple(axis_codes))
         transform = ornt_transform(here, there)

@@ -36,8 +36,6 @@ class _StepRow(_Base):
     result: Mapped[str] = mapped_column(Text)
 
 
-
-
 class AvatarStore:
     """One folder: ``avatars.sqlite`` and ``volumes/``.
 
@@ -105,7 +103,9 @@ class AvatarStore:
             raise StoreError(f"{path}: the volume is missing from the store; run the study again")
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() != ref.sha256:
-            raise StoreError(f"{path}: the file was changed after it was stored; run the study again")
+            raise StoreError(
+                f"{path}: the file was changed after it was stored; run the study again"
+            )
         stored = decode_nifti(content)
         return Volume(stored.array, stored.affine, ref.frame_of_reference_uid)
 

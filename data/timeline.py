@@ -6,7 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-EventKind = Literal["diagnosis", "imaging", "surgery", "radiotherapy", "drug", "status", "molecular"]
+EventKind = Literal[
+    "diagnosis", "imaging", "surgery", "radiotherapy", "drug", "status", "molecular"
+]
 
 
 class Event(BaseModel):

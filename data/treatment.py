@@ -5,6 +5,7 @@ Days count from the start of the simulation (the day of the scan); doses are Gy 
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -65,7 +66,7 @@ class Regimen(_Noun):
             raise ValueError(f"{len(self.cycles)} cycles: at most {MAX_CYCLES}")
         for drug in {cycle.drug for cycle in self.cycles}:
             ordered = sorted((c for c in self.cycles if c.drug == drug), key=lambda c: c.start_day)
-            for first, second in zip(ordered, ordered[1:], strict=False):
+            for first, second in pairwise(ordered):
                 if second.start_day < first.end_day:
                     raise ValueError(
                         f"{drug} cycles overlap: one runs from day {first.start_day:g} to "

@@ -38,7 +38,7 @@ def _measure_region(
     voxels = int(mask.sum())
     if voxels == 0:
         return TumorVolume(region=abbreviation, name=name, volume_mm3=0.0, voxels=0)
-    points = grid.world(np.argwhere(mask))
+    points = grid.world(np.argwhere(mask).astype(float))
     x, y, z = (round(float(v), 3) for v in points.mean(0))
     longest, across, k = axial_diameters(mask, grid.spacing_mm[:2])
     position = float(grid.world(np.array([mask.shape[0] / 2, mask.shape[1] / 2, k]))[2])

@@ -26,7 +26,7 @@ from data.provenance import Provenance, digest_of, versions_of
 from data.store import AvatarStore
 from data.timeline import Event, Timeline
 from models.measurement import measure
-from models.simulation import Twin, draw_twin, forecast
+from models.simulation import forecast
 from pipelines.config import (
     COX_MODEL,
     DEFAULT_REGIMENS,
@@ -35,13 +35,12 @@ from pipelines.config import (
     twin_prior,
 )
 from pipelines.ingest import LoadedScan, LoadedStudy, ingest
+from pipelines.simulate import MEMBERS, SEED, twin_of
 from pipelines.sites import generic, glioma
 from pipelines.weights import segmenter_of
 
 Result = TypeVar("Result", bound=BaseModel)
 DEFAULT_SEGMENTER = "glioma-net"
-MEMBERS = 300
-SEED = 20260101
 RECIPE = 1
 """Raised when a step computes something else from the same input, so that old results are not reused."""
 
@@ -171,7 +170,9 @@ def _scan_step(
 
     def make() -> _ScanResult:
         volumes = {
-            name: v.with_array(np.clip(v.array, 0, None)) if name in ("t1", "t1c", "t2", "flair") else v
+            name: v.with_array(np.clip(v.array, 0, None))
+            if name in ("t1", "t1c", "t2", "flair")
+            else v
             for name, v in scan.sequences.items()
         }
         if chosen is not None:
@@ -222,7 +223,11 @@ def _scan_step(
     result, reused = _remembered(store, "scan", [scan.key, dict(settings), site], _ScanResult, make)
     whole = result.scan.measured("WT")
     volume = f"{whole.volume_ml:.1f} mL whole tumor" if whole else "no region"
-    watch(StepReport(f"segment and measure (day {scan.day:g})", f"{result.scan.segmenter}; {volume}", reused))
+    watch(
+        StepReport(
+            f"segment and measure (day {scan.day:g})", f"{result.scan.segmenter}; {volume}", reused
+        )
+    )
     return result
 
 
@@ -272,21 +277,6 @@ def _survival_step(
     said = result.provenance.note or (result.prediction.statement if result.prediction else "")
     watch(StepReport("survival", said, reused))
     return result
-
-
-def twin_of(avatar_scans: tuple[Scan, ...], markers: Markers, prior: str) -> tuple[Twin, str] | None:
-    """The prior ensemble around the latest scan and the region it follows; None without a tumor."""
-    latest = max(avatar_scans, key=lambda s: s.day)
-    belief = twin_prior(prior)
-    for region in (belief.region, "WT"):
-        measured = latest.measured(region)
-        if measured is not None and measured.volume_mm3 > 0:
-            rng = np.random.default_rng(SEED)
-            twin = draw_twin(
-                belief, measured.volume_mm3, markers.mgmt_methylation, members=MEMBERS, rng=rng
-            )
-            return twin, region
-    return None
 
 
 def _forecast_step(

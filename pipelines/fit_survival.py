@@ -99,9 +99,7 @@ def record_of(row: dict[Any, Any]) -> ClinicalRecord:
                 codeletion_1p19q=_state(row.get("codel"), "codel", "non-codel"),
                 mgmt_methylation=_state(row.get("mgmt"), "Methylated", "Unmethylated"),
                 tert_promoter_mutation=_state(row.get("tert"), "Mutant", "WT"),
-                gain7_loss10=_state(
-                    row.get("c710"), "Gain chr 7 & loss chr 10", "No combined CNA"
-                ),
+                gain7_loss10=_state(row.get("c710"), "Gain chr 7 & loss chr 10", "No combined CNA"),
                 egfr_amplification="untested",
             ),
         }

@@ -53,10 +53,10 @@ def write_insilico_study(folder: Path) -> Path:
     atlas = load_sri24()
     rng = np.random.default_rng(SEED)
     fine = _anatomy(atlas.white, atlas.grey, atlas.csf)
-    coarse = Anatomy(
-        *(zoom(m, 1 / COARSE, order=1) for m in (fine.white, fine.grey, fine.csf)),
-        spacing_mm=(float(COARSE),) * 3,
+    white, grey, csf = (
+        np.asarray(zoom(m, 1 / COARSE, order=1)) for m in (fine.white, fine.grey, fine.csf)
     )
+    coarse = Anatomy(white, grey, csf, (float(COARSE),) * 3)
     grid = atlas.t1.reoriented("RAS")
     start = np.linalg.inv(grid.affine) @ [*START_RAS_MM, 1.0]
     lesion = grow_lesion(
@@ -88,7 +88,7 @@ def _upsampled(labels: NDArray[np.uint8], shape: tuple[int, int, int]) -> NDArra
     """Labels on the fine grid, smooth at their borders: the largest of the zoomed masks."""
     factors = [a / b for a, b in zip(shape, labels.shape, strict=True)]
     masks = [zoom((labels == v).astype(np.float32), factors, order=1) for v in range(4)]
-    return np.argmax(np.stack(masks), axis=0).astype(np.uint8)
+    return np.asarray(np.argmax(np.stack(masks), axis=0), np.uint8)
 
 
 def _study() -> dict[str, object]:

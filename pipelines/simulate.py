@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
-from data.avatar import Avatar
+import numpy as np
+
+from data.avatar import Avatar, Scan
+from data.clinical import Markers
 from data.errors import RegimenError
 from data.prognosis import VolumeForecast
 from data.treatment import Regimen
-from models.simulation import forecast
-from pipelines.assemble import SEED, twin_of
+from models.simulation import Twin, draw_twin, forecast
 from pipelines.config import find_regimen, twin_prior
+
+MEMBERS = 300
+SEED = 20260101
+"""One seed for all regimens of a patient, so that two regimens meet the same members."""
+
+
+def twin_of(scans: tuple[Scan, ...], markers: Markers, prior: str) -> tuple[Twin, str] | None:
+    """The prior ensemble around the latest scan and the region it follows; None without a tumor."""
+    latest = max(scans, key=lambda s: s.day)
+    belief = twin_prior(prior)
+    for region in (belief.region, "WT"):
+        measured = latest.measured(region)
+        if measured is not None and measured.volume_mm3 > 0:
+            rng = np.random.default_rng(SEED)
+            twin = draw_twin(
+                belief, measured.volume_mm3, markers.mgmt_methylation, members=MEMBERS, rng=rng
+            )
+            return twin, region
+    return None
 
 
 def simulate_avatar(avatar: Avatar, regimen: str | Regimen) -> VolumeForecast:

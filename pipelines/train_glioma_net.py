@@ -69,9 +69,7 @@ def _halved(volume: Volume) -> NDArray[np.float32]:
 def synthetic_sample(anatomy: Anatomy, config: TrainingConfig, index: int) -> Sample:
     """Sample number ``index``: (2, i, j, k) z-scored images and (3, i, j, k) region masks."""
     rng = np.random.default_rng([config.seed, index])
-    volume = np.exp(
-        rng.uniform(np.log(config.smallest_tumor_ml), np.log(config.largest_tumor_ml))
-    )
+    volume = np.exp(rng.uniform(np.log(config.smallest_tumor_ml), np.log(config.largest_tumor_ml)))
     push = rng.uniform(0.0, 8.0)
     head = vary(
         anatomy,

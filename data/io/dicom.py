@@ -82,7 +82,7 @@ def _position(dataset: Dataset) -> NDArray[np.float64]:
 
 def _require_one_series(folder: Path, slices: list[tuple[Path, Dataset]]) -> None:
     groups: dict[tuple[object, ...], list[str]] = defaultdict(list)
-    for path, ds in slices:
+    for _, ds in slices:
         orientation = tuple(np.round(np.array(ds.ImageOrientationPatient, float), 3) + 0.0)
         spacing = tuple(round(float(v), 4) for v in ds.PixelSpacing)
         key = (str(ds.SeriesInstanceUID), orientation, spacing, int(ds.Rows), int(ds.Columns))
@@ -130,13 +130,15 @@ def _pixels(path: Path, dataset: Dataset) -> NDArray[np.float32]:
     """One slice as (column, row), i.e. (i, j), in the units of the rescale."""
     try:
         stored = dataset.pixel_array
-    except Exception as error:  # noqa: BLE001  # decoders raise whatever they like
+    except Exception as error:  # decoders raise whatever they like
         raise ImageError(
             f"{path}: the pixel data cannot be decoded ({error}); the file is truncated or its "
             "transfer syntax is not supported"
         ) from error
     if stored.ndim != 2:
-        raise ImageError(f"{path}: {stored.ndim}-D pixel data; enhanced multi-frame is not read yet")
+        raise ImageError(
+            f"{path}: {stored.ndim}-D pixel data; enhanced multi-frame is not read yet"
+        )
     slope = float(dataset.get("RescaleSlope", 1) or 1)
     intercept = float(dataset.get("RescaleIntercept", 0) or 0)
-    return (stored.T.astype(np.float32) * slope + intercept).astype(np.float32)
+    return np.asarray(stored.T.astype(np.float32) * slope + intercept, np.float32)

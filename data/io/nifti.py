@@ -37,7 +37,9 @@ def read_nifti(path: Path) -> Volume:
         )
     size = int(np.prod([max(1, n) for n in image.shape], dtype=np.float64))
     if size > MAX_VOXELS:
-        raise ImageError(f"{path}: the header asks for {size} voxels; at most {MAX_VOXELS} are read")
+        raise ImageError(
+            f"{path}: the header asks for {size} voxels; at most {MAX_VOXELS} are read"
+        )
     try:
         array = np.asanyarray(image.dataobj)
     except (OSError, EOFError, ValueError, gzip.BadGzipFile) as error:

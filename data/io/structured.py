@@ -96,7 +96,11 @@ def read_clinical(path: Path, patient_id: str) -> ClinicalRecord:
     markers = {key: given.pop(key) for key in Markers.model_fields if key in given}
     try:
         return ClinicalRecord.model_validate(
-            {**{k: _typed(v) for k, v in given.items()}, "patient_id": patient_id, "markers": markers}
+            {
+                **{k: _typed(v) for k, v in given.items()},
+                "patient_id": patient_id,
+                "markers": markers,
+            }
         )
     except ValidationError as error:
         raise ClinicalError(f"{path}: {explain(error)}") from error

@@ -61,7 +61,9 @@ def _roles(
             raise VariantError(f"{path}: has no {role} sample {name!r}; its samples are {listed}")
     if tumor is not None:
         return tumor, normal, "named in the study"
-    marked = {r.key: str(r.value) for r in header.records if r.key in ("tumor_sample", "normal_sample")}
+    marked = {
+        r.key: str(r.value) for r in header.records if r.key in ("tumor_sample", "normal_sample")
+    }
     if marked.get("tumor_sample") in samples:
         return marked["tumor_sample"], marked.get("normal_sample"), "header lines"
     if len(samples) == 1 and not NORMAL_NAME.search(samples[0]):
@@ -134,7 +136,9 @@ def _annotation(record: Any, alternate: str, fields: list[str]) -> dict[str, str
     texts = [entries] if isinstance(entries, str) else list(entries)
     rows = [dict(zip(fields, text.split("|"), strict=False)) for text in texts]
     rows = [row for row in rows if row.get("Allele") in (alternate, None)] or rows
-    chosen = next((row for row in rows if row.get("PICK") == "1" or row.get("CANONICAL") == "YES"), rows[0])
+    chosen = next(
+        (row for row in rows if row.get("PICK") == "1" or row.get("CANONICAL") == "YES"), rows[0]
+    )
     return {key: unquote(value) for key, value in chosen.items() if value}
 
 

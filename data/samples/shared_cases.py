@@ -22,7 +22,9 @@ def write_tcga_study(shared: Path, record: ClinicalRecord, folder: Path) -> Path
     patient = record.patient_id
     case = shared / "glioma" / patient
     if not case.is_dir():
-        raise SampleError(f"{case}: there is no such case; set AVATAR_SHARED to the folder of cases")
+        raise SampleError(
+            f"{case}: there is no such case; set AVATAR_SHARED to the folder of cases"
+        )
     study = {
         "patient_id": patient,
         "site": "glioma",

@@ -80,13 +80,13 @@ def grow(
     weights = [_face_weights(medium, axis, dt) for axis in range(3)]
     factor = np.exp(medium.proliferation * np.float32(dt)).astype(np.float32)
     voxel = float(np.prod(medium.spacing_mm))
+    target_mm3 = np.inf if stop_at_volume_mm3 is None else stop_at_volume_mm3
     here, there = np.ascontiguousarray(u, np.float32).copy(), np.empty_like(u, np.float32)
     for step in range(steps):
-        _advance(here, there, *weights, factor)
+        _advance(here, there, *weights, factor)  # type: ignore[call-arg]  # numba's dispatcher
         here, there = there, here
-        if stop_at_volume_mm3 is not None and step % 4 == 3:
-            if np.count_nonzero(here >= visible_at) * voxel >= stop_at_volume_mm3:
-                return Grown(here, (step + 1) * dt)
+        if step % 4 == 3 and np.count_nonzero(here >= visible_at) * voxel >= target_mm3:
+            return Grown(here, (step + 1) * dt)
     return Grown(here, days)
 
 
@@ -103,7 +103,7 @@ def _face_weights(medium: Medium, axis: int, dt: float) -> Field:
     return (ahead * dt / medium.spacing_mm[axis] ** 2).astype(np.float32)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]  # numba ships no types
+@njit(cache=True, nogil=True)
 def _advance(u: Any, out: Any, wx: Any, wy: Any, wz: Any, factor: Any) -> None:
     ni, nj, nk = u.shape
     for i in range(ni):

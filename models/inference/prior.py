@@ -44,9 +44,7 @@ class DrugPrior(_Part):
     marker_share: float = Field(default=0.5, ge=0, le=1, description="share assumed where untested")
     source: str
 
-    def draw(
-        self, marker: Presence, members: int, rng: np.random.Generator
-    ) -> NDArray[np.float64]:
+    def draw(self, marker: Presence, members: int, rng: np.random.Generator) -> NDArray[np.float64]:
         """Sensitivity per member, m2/mg; an untested marker leaves both possibilities open."""
         values = self.sensitivity.draw(members, rng)
         chance = rng.random(members)

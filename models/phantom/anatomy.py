@@ -25,6 +25,7 @@ class Anatomy:
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """Voxels along (i, j, k)."""
         i, j, k = self.white.shape
         return i, j, k
 
@@ -61,11 +62,11 @@ def vary(
     grid = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij")).astype(np.float32)
     angles = rng.normal(0.0, 0.08, 3)
     matrix = _rotation(angles) @ np.diag(rng.normal(1.0, 0.06, 3).clip(0.85, 1.15))
-    source = np.tensordot(matrix, grid - center[:, None, None, None], axes=1)
-    source = source.astype(np.float32) + center[:, None, None, None].astype(np.float32)
+    turned = np.tensordot(matrix, grid - center[:, None, None, None], axes=1)
+    source = (turned + center[:, None, None, None]).astype(np.float32)
     for axis in range(3):
         amplitude = rng.uniform(0.5, 4.0) / spacing[axis]
-        source[axis] += amplitude * smooth_noise(shape, 24.0 / spacing[axis], rng)
+        source[axis] += np.float32(amplitude) * smooth_noise(shape, 24.0 / spacing[axis], rng)
     if push_at is not None and push_mm > 0.0:
         offset = (grid - push_at[:, None, None, None]) * spacing[:, None, None, None]
         distance = np.sqrt((offset**2).sum(0)) + 1e-3
@@ -75,11 +76,11 @@ def vary(
 
     def warp(field: Field) -> Field:
         given = field[::-1] if flip else field
-        return map_coordinates(given, source, order=1, mode="constant", output=np.float32)
+        return np.asarray(
+            map_coordinates(given, source, order=1, mode="constant", output=np.float32)
+        )
 
-    return Anatomy(
-        warp(anatomy.white), warp(anatomy.grey), warp(anatomy.csf), anatomy.spacing_mm
-    )
+    return Anatomy(warp(anatomy.white), warp(anatomy.grey), warp(anatomy.csf), anatomy.spacing_mm)
 
 
 def _rotation(angles: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -84,9 +84,10 @@ def _soften(mask: NDArray[np.bool_], rng: np.random.Generator) -> Field:
 def _tissue(anatomy: Anatomy, name: str, rng: np.random.Generator, *, random: bool) -> Field:
     ranges = TISSUES[name]
     level = {t: rng.uniform(0.3, 1.6) if random else rng.uniform(*ranges[t]) for t in ranges}
-    return (
-        level["white"] * anatomy.white + level["grey"] * anatomy.grey + level["csf"] * anatomy.csf
-    ).astype(np.float32)
+    return np.asarray(
+        level["white"] * anatomy.white + level["grey"] * anatomy.grey + level["csf"] * anatomy.csf,
+        np.float32,
+    )
 
 
 def _decoys(anatomy: Anatomy, name: str, rng: np.random.Generator) -> Field:

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
-def surviving_fraction(dose_gy: ArrayLike, alpha: ArrayLike, alpha_beta_gy: ArrayLike) -> NDArray[Any]:
+def surviving_fraction(
+    dose_gy: ArrayLike, alpha: ArrayLike, alpha_beta_gy: ArrayLike
+) -> NDArray[Any]:
     """exp(-(alpha d + beta d^2)) with beta = alpha / (alpha/beta); alpha in 1/Gy."""
     d, a = np.asarray(dose_gy, float), np.asarray(alpha, float)
     return np.asarray(np.exp(-a * d * (1.0 + d / np.asarray(alpha_beta_gy, float))))

@@ -153,7 +153,9 @@ def _on_grid(volume: Volume, reference: Volume) -> torch.Tensor:
         torch.zeros(1, *reference.shape), affine=torch.from_numpy(np.array(reference.affine))
     )
     moving = MetaTensor(tensor, affine=torch.from_numpy(np.array(volume.affine)))
-    return ResampleToMatch(mode="bilinear", padding_mode="zeros")(moving, target).as_tensor()
+    resampled: MetaTensor = ResampleToMatch(mode="bilinear", padding_mode="zeros")(moving, target)
+    plain: torch.Tensor = resampled.as_tensor()
+    return plain
 
 
 def _brain_channel(stack: torch.Tensor) -> torch.Tensor:

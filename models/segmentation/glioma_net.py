@@ -17,7 +17,7 @@ DIVISOR = 8
 
 def build_glioma_net() -> torch.nn.Module:
     """An untrained network: (batch, 2, i, j, k) z-scored images to (batch, 3, i, j, k) region logits."""
-    return UNet(
+    net: torch.nn.Module = UNet(
         spatial_dims=3,
         in_channels=len(SEQUENCES),
         out_channels=3,
@@ -26,6 +26,7 @@ def build_glioma_net() -> torch.nn.Module:
         num_res_units=2,
         norm="INSTANCE",
     )
+    return net
 
 
 def z_score(image: NDArray[Any], brain: NDArray[np.bool_]) -> NDArray[np.float32]:

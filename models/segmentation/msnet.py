@@ -112,7 +112,9 @@ def _cascade(stack: Array, inside: Mask, nets: Mapping[str, Weights]) -> Array:
 
 
 def _normalized(channel: Array, inside: Mask, rng: np.random.Generator) -> Array:
-    voxels = channel[inside & (channel > 0)] if (channel[inside] > 0).mean() > 0.9 else channel[inside]
+    voxels = (
+        channel[inside & (channel > 0)] if (channel[inside] > 0).mean() > 0.9 else channel[inside]
+    )
     scaled = (channel - voxels.mean()) / voxels.std()
     return np.where(inside, scaled, rng.standard_normal(channel.shape)).astype(np.float32)
 
@@ -189,18 +191,20 @@ def _layer(w: Weights, name: str, x: torch.Tensor, stride: int = 1) -> torch.Ten
     """Convolution, normalisation, PReLU; along depth VALID, in plane SAME."""
     full = f"{name}_bn_prelu"
     kernel = w[f"{full}/conv_/w"]
-    if stride == 2:
-        y = nn.conv3d(nn.pad(x, (0, 1, 0, 1)), kernel, stride=(1, 2, 2))
-    else:
-        y = nn.conv3d(x, kernel)
-    return nn.prelu(_norm(y, w[f"{full}/bn_/gamma"], w[f"{full}/bn_/beta"]), w[f"{full}/prelu_acti_/alpha"])
+    padded = nn.pad(x, (0, 1, 0, 1)) if stride == 2 else x
+    y = nn.conv3d(padded, kernel, stride=(1, stride, stride))
+    return nn.prelu(
+        _norm(y, w[f"{full}/bn_/gamma"], w[f"{full}/bn_/beta"]), w[f"{full}/prelu_acti_/alpha"]
+    )
 
 
 def _up(w: Weights, name: str, x: torch.Tensor) -> torch.Tensor:
     full = f"{name}_bn_prelu"
     y = nn.conv_transpose3d(x, w[f"{full}/deconv_/w"], stride=(1, 2, 2))
     y = y[..., : 2 * x.shape[-2], : 2 * x.shape[-1]]
-    return nn.prelu(_norm(y, w[f"{full}/bn_/gamma"], w[f"{full}/bn_/beta"]), w[f"{full}/prelu_acti_/alpha"])
+    return nn.prelu(
+        _norm(y, w[f"{full}/bn_/gamma"], w[f"{full}/bn_/beta"]), w[f"{full}/prelu_acti_/alpha"]
+    )
 
 
 def _conv(kernel: torch.Tensor, x: torch.Tensor, dilation: int = 1) -> torch.Tensor:
@@ -226,7 +230,8 @@ def _box(mask: Mask) -> Box:
 
 def _close_and_keep(mask: Mask, smallest: int | None) -> Mask:
     """Closed, then the large components: those above ``smallest`` voxels, or the largest and one more
-    of at least a tenth of it."""
+    of at least a tenth of it.
+    """
     structure = ndimage.generate_binary_structure(3, 2)
     closed = ndimage.binary_closing(mask, structure)
     components, count = ndimage.label(closed, structure)

@@ -11,8 +11,8 @@ from typing import Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from data.errors import ClinicalError
 from data.clinical import ClinicalRecord, Markers
+from data.errors import ClinicalError
 from data.prognosis import Band, SurvivalPrediction
 
 LEVEL = 0.9
@@ -46,7 +46,9 @@ class CoxModel(_Part):
     @model_validator(mode="after")
     def _lengths_agree(self) -> Self:
         for fit in (self.fit, *self.replicates):
-            if len(fit.coefficients) != len(self.covariates) or len(fit.baseline) != len(self.months):
+            if len(fit.coefficients) != len(self.covariates) or len(fit.baseline) != len(
+                self.months
+            ):
                 raise ValueError("a fit's lengths do not match the covariates and months")
         return self
 
@@ -84,9 +86,9 @@ class CoxModel(_Part):
             ),
         )
 
-    def _curve(self, fit: CoxFit, x: np.ndarray[tuple[int], np.dtype[np.float64]]) -> np.ndarray[
-        tuple[int], np.dtype[np.float64]
-    ]:
+    def _curve(
+        self, fit: CoxFit, x: np.ndarray[tuple[int], np.dtype[np.float64]]
+    ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         risk = np.exp(float(np.dot(fit.coefficients, x)))
         return np.asarray(np.exp(-np.array(fit.baseline) * risk))
 

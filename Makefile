@@ -1,0 +1,44 @@
+# Two commands: make demo, make test. Both set up what they need and can be run again.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STUDY ?=
+PORT ?= 8501
+
+export OMP_NUM_THREADS ?= 2
+export MALLOC_MMAP_THRESHOLD_ ?= 8589934592
+export MALLOC_TRIM_THRESHOLD_ ?= 8589934592
+
+.PHONY: setup demo test lint browser clean
+
+setup: $(VENV)/installed app/assets/niivue.js
+
+# torch goes first: with it in place no other package asks for another build of it.
+$(VENV)/installed: pyproject.toml
+	command -v $(PYTHON) >/dev/null 2>&1 || { echo "Python 3.11 is needed: $(PYTHON) was not found (make PYTHON=...)"; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+app/assets/niivue.js: app/frontend/package-lock.json | $(VENV)/installed
+	$(BIN)/python app/frontend/build.py
+
+demo: setup
+	$(BIN)/avatar demo --port $(PORT) $(if $(STUDY),--study "$(STUDY)") $(if $(NO_BOARD),--no-board)
+
+# Chromium drives the board in the browser tests; where it cannot be installed they skip and say so.
+browser:
+	command -v chromium >/dev/null 2>&1 || sh .ci/chromium || true
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: setup browser lint
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup
+
+clean:
+	rm -rf $(VENV) runs app/frontend/node_modules app/assets/niivue.js

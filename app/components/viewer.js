@@ -1,0 +1,131 @@
+// One NiiVue instance per mounted element; a rerun of the page with the same data touches nothing.
+const instances = new WeakMap();
+
+const PRESETS = {
+  auto: ([low, high]) => [low, high],
+  narrow: ([low, high]) => [low + 0.25 * (high - low), low + 0.75 * (high - low)],
+  wide: ([low, high]) => [low - 0.25 * (high - low), high + 0.5 * (high - low)],
+  bright: ([low, high]) => [low + 0.35 * (high - low), high],
+};
+
+async function fetchVolume(data, sha256, name) {
+  const answer = await fetch(`${location.origin}/api/volume/${sha256}`, {
+    headers: { [data.header]: data.token },
+  });
+  if (!answer.ok) throw new Error(`${name}: ${await answer.text()}`);
+  return { url: URL.createObjectURL(await answer.blob()), name: `${name}.nii.gz` };
+}
+
+async function mount(root, data) {
+  const find = (selector) => root.querySelector(selector);
+  const note = find(".note");
+  find(".stage").style.height = `${data.height}px`;
+  const state = { data, sequence: data.first, preset: "auto", opacity: 0.45, shown: true, loading: Promise.resolve() };
+  instances.set(root, state);
+  const select = find(".sequence");
+  select.replaceChildren(...data.sequences.map((s) => new Option(s.name.toUpperCase(), s.name)));
+  select.value = data.first;
+  find(".legend").replaceChildren(
+    ...data.legend.map(({ name, color }) => {
+      const entry = document.createElement("span");
+      const swatch = document.createElement("i");
+      swatch.style.background = color;
+      entry.append(swatch, name);
+      return entry;
+    }),
+  );
+  try {
+    const { Niivue, SHOW_RENDER } = await import(`${location.origin}/assets/niivue.js`);
+    const nv = new Niivue({
+      backColor: [0, 0, 0, 1],
+      crosshairColor: [0.35, 0.75, 1, 0.7],
+      crosshairWidth: 0.6,
+      isRadiologicalConvention: true,
+      isOrientationTextVisible: true,
+      multiplanarShowRender: SHOW_RENDER.NEVER,
+      isResizeCanvas: true,
+      onLocationChange: (place) => { find(".where").textContent = describe(place, data); },
+    });
+    state.nv = nv;
+    await nv.attachToCanvas(find("canvas"));
+    nv.setRadiologicalConvention(true);
+    nv.setSliceType(nv.sliceTypeMultiplanar);
+    await show(state, find);
+    if (data.start) {
+      nv.scene.crosshairPos = nv.mm2frac(data.start);
+      nv.createOnLocationChange();
+      nv.drawScene();
+    }
+    if (data.test) window.avatarViewer = nv;
+  } catch (error) {
+    note.textContent = `The viewer could not start: ${error.message}`;
+    return;
+  }
+  select.onchange = () => { state.sequence = select.value; show(state, find); };
+  find(".window").onchange = (event) => { state.preset = event.target.value; applyWindow(state); };
+  find(".opacity").oninput = (event) => { state.opacity = event.target.value / 100; applyMask(state); };
+  find("canvas").addEventListener("pointerdown", () => find("canvas").focus());
+  find("canvas").addEventListener("keydown", (event) => {
+    event.stopPropagation();
+    if (event.key === "m") { state.shown = !state.shown; applyMask(state); }
+    const chosen = state.data.sequences[Number(event.key) - 1];
+    if (chosen) { select.value = chosen.name; state.sequence = chosen.name; show(state, find); }
+  });
+}
+
+function describe(place, data) {
+  const [x, y, z] = place.mm;
+  const label = place.values && place.values[1] ? Math.round(place.values[1].value) : 0;
+  const at = data.colormap.I.indexOf(label);
+  const name = label > 0 && at > 0 ? `, ${data.colormap.labels[at]}` : "";
+  return `RAS ${x.toFixed(0)}, ${y.toFixed(0)}, ${z.toFixed(0)} mm${name}`;
+}
+
+async function show(state, find) {
+  const { nv, data } = state;
+  const note = find(".note");
+  const wanted = state.sequence;
+  note.textContent = "Loading the scan";
+  const kept = nv.volumes.length ? nv.frac2mm(nv.scene.crosshairPos, 0, true) : null;
+  const sequence = data.sequences.find((s) => s.name === wanted);
+  const [low, high] = PRESETS[state.preset](sequence.window);
+  const [image, mask] = await Promise.all([
+    fetchVolume(data, sequence.sha256, wanted),
+    fetchVolume(data, data.mask, "mask"),
+  ]);
+  if (state.sequence !== wanted) return;
+  await nv.loadVolumes([
+    { ...image, colormap: "gray", cal_min: low, cal_max: high },
+    { ...mask, opacity: state.shown ? state.opacity : 0 },
+  ]);
+  nv.volumes[1].setColormapLabel(data.colormap);
+  nv.updateGLVolume();
+  if (kept) nv.scene.crosshairPos = nv.mm2frac(kept.slice(0, 3));
+  nv.drawScene();
+  URL.revokeObjectURL(image.url);
+  URL.revokeObjectURL(mask.url);
+  note.textContent = "";
+}
+
+function applyWindow(state) {
+  const { nv, data } = state;
+  const sequence = data.sequences.find((s) => s.name === state.sequence);
+  [nv.volumes[0].cal_min, nv.volumes[0].cal_max] = PRESETS[state.preset](sequence.window);
+  nv.updateGLVolume();
+}
+
+function applyMask(state) {
+  if (state.nv.volumes.length > 1) state.nv.setOpacity(1, state.shown ? state.opacity : 0);
+}
+
+export default function ({ data, parentElement }) {
+  const known = instances.get(parentElement);
+  if (known && known.data.mask === data.mask && known.data.first === data.first) return;
+  if (known && known.nv) known.nv.gl.getExtension("WEBGL_lose_context")?.loseContext();
+  mount(parentElement, data);
+  return () => {
+    const gone = instances.get(parentElement);
+    instances.delete(parentElement);
+    gone?.nv?.gl.getExtension("WEBGL_lose_context")?.loseContext();
+  };
+}

@@ -1,0 +1,32 @@
+"""The board's router: one navigation, one banner on every page."""
+
+from pathlib import Path
+
+import streamlit as st
+
+SCREENS = Path(__file__).parent / "screens"
+
+st.set_page_config(page_title="Cancer Avatars", page_icon=":material/neurology:", layout="wide")
+pages = [
+    st.Page(
+        SCREENS / "patients.py",
+        title="Patients",
+        icon=":material/groups:",
+        url_path="patients",
+        default=True,
+    ),
+    st.Page(SCREENS / "avatar.py", title="Avatar", icon=":material/person:", url_path="avatar"),
+    st.Page(
+        SCREENS / "simulate.py", title="Simulate", icon=":material/timeline:", url_path="simulate"
+    ),
+]
+page = st.navigation(pages, position="top")
+st.html(
+    "<style>.stMainBlockContainer{padding-top:3.6rem;padding-bottom:2rem}"
+    "div[data-testid='stMetricValue']{font-size:1.5rem}</style>"
+)
+st.markdown(
+    ":orange-badge[Research use only] Not a medical device. Masks are automatic unless signed by a "
+    "reader; simulations are in silico."
+)
+page.run()

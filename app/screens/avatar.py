@@ -1,0 +1,89 @@
+"""One patient: the scan with its mask, what was measured, variants, survival, and where it is from."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.components.viewer import volume_viewer
+from app.state import choose_patient, open_store
+from app.views import (
+    ORIGIN_WORDS,
+    measurement_rows,
+    median_survival,
+    survival_figure,
+    timeline_figure,
+    variant_rows,
+)
+
+avatar = choose_patient()
+if avatar is None:
+    st.stop()
+record, markers = avatar.record, avatar.record.markers
+age = "age unknown" if record.age_years is None else f"{record.age_years:.0f} years"
+st.subheader(
+    f"{avatar.patient_id}: {record.diagnosis or 'diagnosis unknown'}, {record.sex or 'sex unknown'}, "
+    f"{age} :gray-badge[{ORIGIN_WORDS[avatar.origin]}]"
+)
+scans = sorted(avatar.scans, key=lambda s: s.day, reverse=True)
+left, right = st.columns((2.1, 1), gap="medium")
+with left:
+    if not scans:
+        st.info("This avatar has no scan.")
+    else:
+        scan = scans[0]
+        if len(scans) > 1:
+            day = st.segmented_control(
+                "Scan (days since diagnosis)",
+                [s.day for s in scans],
+                default=scans[0].day,
+                format_func=lambda d: f"day {d:g}",
+            )
+            scan = next((s for s in scans if s.day == day), scans[0])
+        volume_viewer(scan, open_store(), key=f"viewer-{avatar.patient_id}-{scan.day:g}")
+with right:
+    if scans:
+        st.markdown("**Volumes per region**")
+        st.table(measurement_rows(scan))
+        st.caption(f"Mask: {scan.segmenter}. Not reviewed by a radiologist.")
+    st.markdown("**Survival (model)**")
+    if avatar.survival is None:
+        st.info("No survival curve: the model does not cover this case, see provenance below.")
+    else:
+        st.plotly_chart(survival_figure(avatar.survival), key="survival")
+        unknown = ", ".join(avatar.survival.unknown)
+        st.caption(
+            f"Median {median_survival(avatar.survival)}. Band: 90 % bootstrap interval of the model's "
+            f"curve. {avatar.survival.statement}."
+            + (f" Unknown here: {unknown}." if unknown else "")
+        )
+st.markdown("**Timeline**")
+st.plotly_chart(timeline_figure(avatar), key="timeline")
+st.markdown("**Variants and markers**")
+shown = {
+    "IDH mutation": markers.idh_mutation,
+    "1p/19q codeletion": markers.codeletion_1p19q,
+    "MGMT methylation": markers.mgmt_methylation,
+    "TERT promoter": markers.tert_promoter_mutation,
+    "+7/-10": markers.gain7_loss10,
+    "EGFR amplification": markers.egfr_amplification,
+}
+tint = {"present": "red", "absent": "green", "untested": "gray"}
+st.markdown(" ".join(f":{tint[state]}-badge[{name}: {state}]" for name, state in shown.items()))
+if avatar.variants is None:
+    st.info("No variant file in this study: not sequenced, or not given.")
+else:
+    everything = st.toggle("Show all variants, also those that do not alter a protein")
+    rows = variant_rows(avatar, all_variants=everything)
+    st.dataframe(rows, hide_index=True, height=min(320, 38 + 35 * max(1, len(rows))))
+    st.caption(
+        f"{len(rows)} of {len(avatar.variants.variants)} variants; build "
+        f"{avatar.variants.build or 'not stated'}; tumor sample {avatar.variants.tumor_sample} "
+        f"(told by {avatar.variants.roles_from}). As annotated in the file; not interpreted yet."
+    )
+with st.expander("Provenance: what every part was made from"):
+    for part in avatar.provenance:
+        files = ", ".join(f"{s.name} `{s.sha256[:10]}`" for s in part.sources) or "parts above"
+        versions = ", ".join(f"{k} {v}" for k, v in part.versions.items())
+        settings = ", ".join(f"{k} = {v}" for k, v in part.settings.items())
+        said = "; ".join(t for t in (settings, versions, part.note) if t)
+        st.markdown(f"**{part.step}**: {part.method}. From {files}. {said}")

@@ -1,0 +1,68 @@
+"""The board as an ASGI application: Streamlit plus the routes that carry volumes to the browser."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import uvicorn
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from streamlit import config
+from streamlit.web.server.starlette import App
+
+from app.state import TOKEN_HEADER, open_store, session_token
+
+HERE = Path(__file__).parent
+NIIVUE = HERE / "assets" / "niivue.js"
+SETTINGS = {
+    "browser.gatherUsageStats": False,
+    "client.showErrorDetails": "none",
+    "client.toolbarMode": "minimal",
+    "logger.level": "warning",
+    "server.enableStaticServing": False,
+    "server.headless": True,
+    "theme.primaryColor": "#1f77a4",
+}
+
+
+def build_app(store: Path) -> App:
+    """The application over one store."""
+    os.environ["AVATAR_STORE"] = str(store)
+    for name, value in SETTINGS.items():
+        config.set_option(name, value)
+    routes = [
+        Route("/api/volume/{sha256}", _volume, methods=["GET"]),
+        Route("/assets/niivue.js", _niivue, methods=["GET"]),
+    ]
+    return App(HERE / "main.py", routes=routes)
+
+
+def serve(store: Path, port: int) -> None:
+    """Serve on this machine only, until interrupted."""
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    settings = uvicorn.Config(
+        build_app(store), host="127.0.0.1", port=port, log_level="warning", access_log=False
+    )
+    uvicorn.Server(settings).run()
+
+
+async def _volume(request: Request) -> Response:
+    """One stored volume, for pages of this server only."""
+    if request.headers.get(TOKEN_HEADER) != session_token():
+        return PlainTextResponse("open the viewer through the board", status_code=403)
+    digest = request.path_params["sha256"]
+    if len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
+        return PlainTextResponse("not a volume's name", status_code=422)
+    path = open_store().volume_path(digest)
+    if not path.exists():
+        return PlainTextResponse("the store has no such volume", status_code=404)
+    return FileResponse(path, media_type="application/gzip", headers={"cache-control": "private"})
+
+
+async def _niivue(_: Request) -> Response:
+    if not NIIVUE.exists():
+        return PlainTextResponse("run 'make setup' to fetch the viewer library", status_code=404)
+    return FileResponse(NIIVUE, media_type="text/javascript")

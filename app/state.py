@@ -1,0 +1,70 @@
+"""What the pages share: the store, the chosen patient, the token of this server."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from functools import lru_cache
+from pathlib import Path
+
+import streamlit as st
+
+from data.avatar import Avatar
+from data.errors import StoreError
+from data.store import AvatarStore
+
+TOKEN_HEADER = "X-Avatar-Token"  # noqa: S105  # a header's name
+_TOKEN = secrets.token_urlsafe(32)
+
+
+def session_token() -> str:
+    """A secret of this server process, which its own pages send with every volume request."""
+    return os.environ.setdefault("AVATAR_SERVER_TOKEN", _TOKEN)
+
+
+@lru_cache(maxsize=1)
+def open_store() -> AvatarStore:
+    """The store the board was started on."""
+    return AvatarStore(Path(os.environ["AVATAR_STORE"]))
+
+
+def chosen_patient() -> str | None:
+    """The patient of the address, else the one chosen last, else the only or first one."""
+    known = open_store().patients()
+    asked = st.query_params.get("patient")
+    if asked is not None:
+        return asked
+    remembered = st.session_state.get("patient")
+    return remembered if remembered in known else (known[0] if known else None)
+
+
+def choose_patient() -> Avatar | None:
+    """A selector at the top of a page; keeps the address a deep link. None where there is nobody."""
+    known = open_store().patients()
+    if not known:
+        empty_state()
+        return None
+    wanted = chosen_patient()
+    if wanted not in known:
+        st.error(f"There is no avatar of {wanted!r} in this store. It holds {', '.join(known)}.")
+        wanted = known[0]
+    picked = st.selectbox(
+        "Patient", known, index=known.index(wanted or known[0]), key=f"pick-{wanted}"
+    )
+    st.session_state["patient"] = picked
+    if st.query_params.get("patient") != picked:
+        st.query_params["patient"] = picked
+    try:
+        return open_store().get(picked)
+    except StoreError as error:
+        st.error(str(error))
+        return None
+
+
+def empty_state() -> None:
+    """What to do when the store is empty."""
+    st.info(
+        "No avatars yet. Run `avatar run STUDY_DIR --store STORE` on a folder with a `study.yaml`, or "
+        "`avatar demo` for an in-silico patient, then reload this page.",
+        icon=":material/person_add:",
+    )

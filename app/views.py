@@ -1,0 +1,305 @@
+"""Pure view models: what the screens show, computed without Streamlit."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from PIL import Image
+
+from data.avatar import Avatar, Scan
+from data.imaging import LabelTable, Volume
+from data.prognosis import SurvivalPrediction, VolumeForecast
+
+ORIGIN_WORDS = {
+    "patient": "real patient",
+    "in-silico": "in silico",
+    "public-sample": "public sample",
+}
+COLORS = ("#1f77a4", "#d1495b")
+IMPACT_ORDER = {"HIGH": 0, "MODERATE": 1, "LOW": 2, "MODIFIER": 3}
+PREFERRED = ("t1c", "flair", "t2", "t1", "ct", "pet", "mr")
+
+
+@dataclass(frozen=True)
+class PatientRow:
+    """One line of the patient table."""
+
+    patient_id: str
+    origin: str
+    person: str
+    diagnosis: str
+    tumor: str
+    variants: str
+    survival: str
+
+
+def patient_row(avatar: Avatar) -> PatientRow:
+    """Key facts, unknown said as unknown."""
+    record, scan = avatar.record, avatar.latest_scan
+    age = "age unknown" if record.age_years is None else f"{record.age_years:.0f} y"
+    person = f"{record.sex or 'sex unknown'}, {age}"
+    whole = scan.measured("WT") if scan else None
+    tumor = "no scan"
+    if whole:
+        tumor = f"{whole.volume_ml:.1f} mL" + (f", {whole.laterality}" if whole.laterality else "")
+    return PatientRow(
+        patient_id=avatar.patient_id,
+        origin=ORIGIN_WORDS[avatar.origin],
+        person=person,
+        diagnosis=record.diagnosis or "diagnosis unknown",
+        tumor=tumor,
+        variants=_variants_in_short(avatar),
+        survival=median_survival(avatar.survival),
+    )
+
+
+def _variants_in_short(avatar: Avatar) -> str:
+    if avatar.variants is None:
+        return "not sequenced"
+    genes = ("IDH1", "IDH2", "EGFR", "TP53", "PTEN", "CIC", "ATRX", "BRAF")
+    named = [
+        f"{v.gene} {v.protein_change or ''}".strip()
+        for gene in genes
+        for v in avatar.variants.in_gene(gene)
+    ]
+    return ", ".join(named[:3]) or f"{len(avatar.variants.variants)} variants"
+
+
+def median_survival(prediction: SurvivalPrediction | None) -> str:
+    """Median in words."""
+    if prediction is None:
+        return "no prediction"
+    if prediction.median_months is None:
+        return f"beyond {prediction.months[-1]:.0f} months"
+    return f"{prediction.median_months:.0f} months"
+
+
+def measurement_rows(scan: Scan) -> list[dict[str, str]]:
+    """The table of regions, with units in its heads."""
+    rows = []
+    for m in scan.measurements:
+        size = "none"
+        if m.longest_diameter_mm is not None and m.perpendicular_diameter_mm is not None:
+            size = f"{m.longest_diameter_mm:.0f} x {m.perpendicular_diameter_mm:.0f}"
+        rows.append(
+            {
+                "Region": m.name,
+                "Volume (mL)": f"{m.volume_ml:.1f}",
+                "Axial diameters (mm)": size,
+                "Side": m.laterality or "-",
+            }
+        )
+    return rows
+
+
+def variant_rows(avatar: Avatar, *, all_variants: bool) -> list[dict[str, object]]:
+    """Variants, strongest consequence first; only protein-altering ones unless all are asked for."""
+    chosen = [
+        v
+        for v in (avatar.variants.variants if avatar.variants else ())
+        if all_variants or v.alters_protein
+    ]
+    chosen.sort(
+        key=lambda v: (_driver_rank(v.gene), IMPACT_ORDER.get(v.impact or "", 4), v.gene or "")
+    )
+    return [
+        {
+            "Gene": v.gene or "-",
+            "Protein": v.protein_change or "-",
+            "Consequence": (v.consequence or "not annotated").replace("_", " "),
+            "VAF (%)": None if v.vaf is None else round(100 * v.vaf, 1),
+            "Depth": v.tumor_depth,
+            "Transcript": v.transcript or "-",
+            "Position": f"{v.chromosome}:{v.position} {v.reference}>{v.alternate}",
+        }
+        for v in chosen
+    ]
+
+
+GLIOMA_GENES = (
+    "IDH1", "IDH2", "TP53", "ATRX", "CIC", "FUBP1", "EGFR", "PTEN", "NF1", "PIK3CA", "PIK3R1",
+    "BRAF", "CDKN2A", "RB1", "NOTCH1", "PDGFRA", "H3-3A",
+)  # fmt: skip
+"""Genes recurrently mutated in diffuse glioma (TCGA 2013, 2015), listed first; no interpretation."""
+
+
+def _driver_rank(gene: str | None) -> int:
+    return GLIOMA_GENES.index(gene) if gene in GLIOMA_GENES else len(GLIOMA_GENES)
+
+
+def window_of(volume: Volume) -> tuple[float, float]:
+    """Display range: 1 % to 99.8 % of the voxels above zero."""
+    inside = volume.array[volume.array > 0]
+    if inside.size == 0:
+        return float(volume.array.min()), float(volume.array.max()) + 1e-6
+    low, high = np.percentile(inside, [1, 99.8])
+    return float(low), float(max(high, low + 1e-6))
+
+
+def default_sequence(scan: Scan) -> str:
+    """The sequence to look at first."""
+    return next((s for s in PREFERRED if s in scan.sequences), next(iter(scan.sequences)))
+
+
+def thumbnail(scan: Volume, mask: Volume, labels: LabelTable) -> str:
+    """The axial slice with most tumor, radiological convention, labels tinted; a PNG data address."""
+    image, map_ = scan.reoriented("RAS"), mask.reoriented("RAS")
+    k = int(np.argmax((map_.array > 0).sum((0, 1))))
+    low, high = window_of(scan)
+    gray = np.clip((image.array[:, :, k] - low) / (high - low), 0, 1).astype(np.float32)
+    rgb = np.repeat(gray[..., None], 3, axis=-1)
+    if map_.shape == image.shape:
+        for label in labels.labels:
+            tint = np.array([int(label.color[n : n + 2], 16) / 255 for n in (1, 3, 5)], np.float32)
+            inside = map_.array[:, :, k] == label.value
+            rgb[inside] = 0.55 * rgb[inside] + 0.45 * tint
+    inside = np.argwhere(gray > 0)
+    if len(inside):
+        (i0, j0), (i1, j1) = inside.min(0), inside.max(0) + 1
+        rgb = rgb[i0:i1, j0:j1]
+    # Axial, seen from the feet: the patient's right (+x) on the left of the picture, front up.
+    picture = np.flip(rgb, axis=(0, 1)).transpose(1, 0, 2)
+    x, y, _ = image.spacing_mm
+    height, width = picture.shape[0] * y, picture.shape[1] * x
+    scale = 160 / max(height, width)
+    png = io.BytesIO()
+    drawn = Image.fromarray((255 * picture).astype(np.uint8))
+    drawn.resize((max(1, round(width * scale)), max(1, round(height * scale)))).save(png, "PNG")
+    return "data:image/png;base64," + base64.b64encode(png.getvalue()).decode()
+
+
+def survival_figure(prediction: SurvivalPrediction) -> go.Figure:
+    """The patient's curve with its band."""
+    figure = go.Figure()
+    _add_band(
+        figure,
+        prediction.months,
+        prediction.survival.lower,
+        prediction.survival.median,
+        prediction.survival.upper,
+        "survival",
+        COLORS[0],
+        percent=True,
+    )
+    figure.update_layout(
+        yaxis={"title": "alive (%)", "range": [0, 100]}, xaxis={"title": "months since diagnosis"}
+    )
+    return _styled(figure, 300)
+
+
+def volume_figure(forecasts: list[VolumeForecast]) -> go.Figure:
+    """Simulated volumes of up to two regimens on a logarithmic axis, with 90 % bands."""
+    figure = go.Figure()
+    for forecast, color, letter in zip(forecasts, COLORS, "AB", strict=False):
+        floor = 1e-3
+        low, mid, high = (
+            [max(v / 1000, floor) for v in curve]
+            for curve in (
+                forecast.volume_mm3.lower,
+                forecast.volume_mm3.median,
+                forecast.volume_mm3.upper,
+            )
+        )
+        _add_band(figure, forecast.days, low, mid, high, f"{letter}: {forecast.regimen}", color)
+    figure.update_layout(
+        yaxis={"title": "viable tumor (mL), in silico", "type": "log"},
+        xaxis={"title": "days since the scan"},
+    )
+    return _styled(figure, 430)
+
+
+def _add_band(
+    figure: go.Figure,
+    x: tuple[float, ...],
+    low: list[float] | tuple[float, ...],
+    mid: list[float] | tuple[float, ...],
+    high: list[float] | tuple[float, ...],
+    name: str,
+    color: str,
+    *,
+    percent: bool = False,
+) -> None:
+    k = 100.0 if percent else 1.0
+    red, green, blue = (int(color[n : n + 2], 16) for n in (1, 3, 5))
+    fill = f"rgba({red},{green},{blue},0.18)"
+    edge = {"width": 0}
+    figure.add_scatter(x=x, y=[k * v for v in low], line=edge, showlegend=False, hoverinfo="skip")
+    figure.add_scatter(
+        x=x, y=[k * v for v in high], line=edge, fill="tonexty", fillcolor=fill,
+        name=f"{name}, 90 % band", hoverinfo="skip",
+    )  # fmt: skip
+    figure.add_scatter(x=x, y=[k * v for v in mid], line={"color": color, "width": 2.5}, name=name)
+
+
+def timeline_figure(avatar: Avatar) -> go.Figure:
+    """Events as marks on the days since diagnosis."""
+    events = avatar.timeline.events
+    kinds = list(dict.fromkeys(e.kind for e in events))
+    figure = go.Figure()
+    for n, kind in enumerate(kinds):
+        chosen = [e for e in events if e.kind == kind]
+        figure.add_scatter(
+            x=[e.day for e in chosen],
+            y=[kind] * len(chosen),
+            mode="markers+text",
+            text=[f"  {e.text}" for e in chosen],
+            textposition="middle right",
+            marker={"size": 11, "color": ("#1f77a4", "#4c956c", "#d1495b", "#8d6a9f")[n % 4]},
+            hovertext=[f"day {e.day:.0f}: {e.text}" for e in chosen],
+            hoverinfo="text",
+        )
+    last = max((e.day for e in events), default=0)
+    figure.update_layout(
+        showlegend=False,
+        xaxis={"title": "days since diagnosis", "range": [-0.03 * last - 5, 1.35 * last + 30]},
+        yaxis={"autorange": "reversed"},
+    )
+    return _styled(figure, 90 + 38 * max(1, len(kinds)))
+
+
+def _styled(figure: go.Figure, height: int) -> go.Figure:
+    figure.update_layout(
+        height=height,
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        hovermode="x unified" if height > 250 else "closest",
+    )
+    return figure
+
+
+def progression_text(forecast: VolumeForecast) -> tuple[str, str]:
+    """Median time to progression and its band, in words."""
+
+    def day(value: float | None) -> str:
+        return f"> {forecast.horizon_days:.0f}" if value is None else f"{value:.0f}"
+
+    early, middle, late = forecast.progression_days
+    return f"{day(middle)} d", f"90 % band {day(early)} to {day(late)} d"
+
+
+def colormap_of(labels: LabelTable) -> dict[str, list[int] | list[str]]:
+    """A label colormap as NiiVue takes it."""
+    shown = [(0, 0, 0)] + [
+        (int(x.color[1:3], 16), int(x.color[3:5], 16), int(x.color[5:7], 16)) for x in labels.labels
+    ]
+    return {
+        "R": [c[0] for c in shown],
+        "G": [c[1] for c in shown],
+        "B": [c[2] for c in shown],
+        "A": [0] + [255] * len(labels.labels),
+        "I": [0] + [x.value for x in labels.labels],
+        "labels": ["background"] + [x.name for x in labels.labels],
+    }
+
+
+def start_point(scan: Scan) -> NDArray[np.float64] | None:
+    """Where the viewer's crosshair starts: inside the tumor, RAS mm."""
+    for m in scan.measurements:
+        if m.centroid_ras_mm is not None:
+            return np.array(m.centroid_ras_mm)
+    return None

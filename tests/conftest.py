@@ -1,0 +1,81 @@
+"""What tests share: the folder of real cases, and small studies made on the spot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import yaml
+
+from pipelines.weights import shared_dir
+
+VCF = """##fileformat=VCFv4.2
+##reference=GRCh38
+##contig=<ID=chr2,length=242193529>
+##INFO=<ID=CSQ,Number=.,Type=String,Description="Format: Allele|Consequence|IMPACT|SYMBOL|Feature|HGVSc|HGVSp">
+##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">
+##FORMAT=<ID=AD,Number=R,Type=Integer,Description="Depths">
+##FORMAT=<ID=DP,Number=1,Type=Integer,Description="Depth">
+#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tNORMAL\tTUMOR
+chr2\t208248388\t.\tC\tT\t.\tPASS\tCSQ=T|missense_variant|MODERATE|IDH1|ENST00000345146|c.395G>A|p.R132H\tGT:AD:DP\t0/0:50,0:50\t0/1:30,10:40
+"""
+OBLIQUE = np.array(
+    [
+        [0.0, -1.1, 0.2, 10.0],
+        [0.9, 0.1, 0.3, -20.0],
+        [-0.1, 0.2, 3.0, 5.0],
+        [0.0, 0.0, 0.0, 1.0],
+    ]
+)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real cases; the test is skipped where it is absent."""
+    folder = shared_dir().resolve()
+    if not (folder / "glioma").is_dir():
+        pytest.skip("AVATAR_SHARED names no folder of real cases")
+    return folder
+
+
+def write_nifti(path: Path, array: np.ndarray, affine: np.ndarray | None = None) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(nib.Nifti1Image(array, np.eye(4) if affine is None else affine), path)
+
+
+@pytest.fixture
+def make_study(tmp_path: Path):
+    """A study of a ball-shaped brain with a ball-shaped tumor and its own mask; 2-mm voxels."""
+
+    def make(**changes: object) -> Path:
+        folder = tmp_path / "study"
+        affine = np.diag([2.0, 2.0, 2.0, 1.0])
+        grid = np.stack(np.meshgrid(*[np.arange(40)] * 3, indexing="ij")) * 2.0
+        brain = ((grid - 40) ** 2).sum(0) < 36**2
+        tumor = ((grid - np.array([56, 40, 40])[:, None, None, None]) ** 2).sum(0)
+        mask = np.where(tumor < 12**2, 2, 0) + np.where(tumor < 8**2, 2, 0)
+        for name in ("t1c", "flair"):
+            write_nifti(folder / f"{name}.nii.gz", (100 * brain).astype(np.int16), affine)
+        write_nifti(folder / "mask.nii.gz", mask.astype(np.uint8), affine)
+        (folder / "calls.vcf").write_text(VCF)
+        record = {"patient_id": "P1", "age_years": 53, "grade": 2, "kps": 100}
+        record["markers"] = {"codeletion_1p19q": "present"}
+        (folder / "record.yaml").write_text(yaml.safe_dump(record))
+        study: dict[str, object] = {
+            "patient_id": "P1",
+            "scans": [
+                {
+                    "sequences": {"t1c": "t1c.nii.gz", "flair": "flair.nii.gz"},
+                    "segmentation": "mask.nii.gz",
+                }
+            ],
+            "variants": {"file": "calls.vcf"},
+            "record": "record.yaml",
+        }
+        study.update(changes)
+        (folder / "study.yaml").write_text(yaml.safe_dump(study))
+        return folder
+
+    return make
