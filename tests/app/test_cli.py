@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+
+def avatar(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, "-m", "app.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        check=False,
+    )
+
+
+def test_run_show_and_simulate_print_json(make_study, tmp_path):
+    folder = make_study()
+    run = avatar("run", folder, "--store", "s", "--json", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout)["patient_id"] == "P1"
+    again = avatar("run", folder, "--store", "s", "--json", cwd=tmp_path)
+    shown = avatar("show", "P1", "--store", "s", "--json", cwd=tmp_path)
+    assert run.stdout == again.stdout == shown.stdout
+    simulated = avatar(
+        "simulate", "P1", "--regimen", "stupp", "--store", "s", "--json", cwd=tmp_path
+    )
+    assert json.loads(simulated.stdout)["total_dose_gy"] == 60.0
+    table = avatar("simulate", "P1", "--regimen", "stupp", "--store", "s", cwd=tmp_path)
+    assert "research use only" in table.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "nowhere"], "study.yaml"),
+        (["show", "P9", "--store", "none"], "no avatar store"),
+        (["board", "--store", "none"], "avatar run"),
+        (["weights", "add", "none.npz"], "no such file"),
+        (["study", "init", "none", "--patient", "P1"], "no such folder"),
+        (["run"], "Missing argument"),
+    ],
+)
+def test_a_mistake_is_a_sentence_and_exit_code_two(tmp_path, arguments, said):
+    done = avatar(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert said in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+
+
+def test_a_bad_regimen_is_a_sentence(make_study, tmp_path):
+    avatar("run", make_study(), "--store", "s", cwd=tmp_path)
+    (tmp_path / "mine.yaml").write_text(
+        "name: x\nradiotherapy: [{fractions: 3, dose_per_fraction_gy: -2, start_day: 0}]\n"
+    )
+    for regimen, said in (("mine.yaml", "mine.yaml"), ("unknown", "stupp")):
+        done = avatar("simulate", "P1", "--regimen", regimen, "--store", "s", cwd=tmp_path)
+        assert done.returncode == 2
+        assert said in done.stderr

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.views import (
+    colormap_of,
+    median_survival,
+    patient_row,
+    progression_text,
+    survival_figure,
+    thumbnail,
+    timeline_figure,
+    variant_rows,
+    volume_figure,
+    window_of,
+)
+from data.imaging import Volume
+from data.store import AvatarStore
+from pipelines.assemble import run_study
+from pipelines.sites.glioma import LABELS
+
+
+@pytest.fixture
+def avatar(make_study, tmp_path):
+    with AvatarStore(tmp_path / "store") as store:
+        return run_study(make_study(), store)
+
+
+def test_the_patient_row_says_unknown_where_nothing_is_known(avatar):
+    row = patient_row(avatar)
+    assert row.person == "sex unknown, 53 y"
+    assert row.diagnosis == "diagnosis unknown"
+    assert row.variants == "IDH1 R132H"
+    assert row.tumor.endswith("mL, right")
+
+
+def test_variants_that_alter_no_protein_are_shown_only_when_asked_for(avatar):
+    assert [r["Gene"] for r in variant_rows(avatar, all_variants=False)] == ["IDH1"]
+
+
+def test_figures_carry_a_band_and_units(avatar):
+    survival = survival_figure(avatar.survival)
+    assert len(survival.data) == 3
+    assert "months" in survival.layout.xaxis.title.text
+    volumes = volume_figure(list(avatar.forecasts[:2]))
+    assert len(volumes.data) == 6
+    assert "in silico" in volumes.layout.yaxis.title.text
+    assert timeline_figure(avatar).data
+
+
+def test_words_say_beyond_the_horizon_instead_of_a_number(avatar):
+    stupp = avatar.forecasts[1]
+    beyond = stupp.model_copy(update={"progression_days": (None, None, None)})
+    assert progression_text(beyond)[0] == f"> {stupp.horizon_days:.0f} d"
+    assert median_survival(None) == "no prediction"
+
+
+@pytest.mark.parametrize("codes", ["RAS", "LPS"])
+def test_the_thumbnail_is_radiological_whatever_the_voxel_order(codes):
+    image = np.full((40, 40, 5), 100, np.int16)
+    mask = np.zeros((40, 40, 5), np.uint8)
+    mask[30:36, 28:34, 2] = 3
+    affine = np.eye(4)
+    png = thumbnail(
+        Volume(image, affine).reoriented(codes), Volume(mask, affine).reoriented(codes), LABELS
+    )
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(png.split(",")[1]))), int)
+    rows, columns = np.nonzero(picture[..., 2] - picture[..., 0] > 20)
+    # +x is the patient's right, drawn on the left; +y is anterior, drawn at the top.
+    assert columns.mean() < picture.shape[1] / 2
+    assert rows.mean() < picture.shape[0] / 2
+
+
+def test_the_window_covers_the_bulk_of_the_voxels():
+    low, high = window_of(Volume(np.arange(1000.0).reshape(10, 10, 10), np.eye(4)))
+    assert 0 < low < 20
+    assert 980 < high <= 999
+
+
+def test_the_colormap_names_every_label():
+    assert colormap_of(LABELS)["I"] == [0, 1, 2, 3]

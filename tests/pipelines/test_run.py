@@ -1,0 +1,194 @@
+"""``avatar run`` on small studies: everything is stored, or nothing is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import yaml
+from conftest import VCF, write_nifti
+
+from data.avatar import Avatar
+from data.errors import AvatarError, StudyError
+from data.store import AvatarStore
+from pipelines.assemble import run_study
+from pipelines.simulate import simulate_avatar
+from pipelines.study_init import guess_study
+from pipelines.weights import add_weights, segmenter_of
+
+
+@pytest.fixture
+def store(tmp_path):
+    with AvatarStore(tmp_path / "store") as opened:
+        yield opened
+
+
+def test_a_study_becomes_an_avatar_with_every_part_and_its_provenance(make_study, store):
+    avatar = run_study(make_study(), store)
+    assert avatar == store.get("P1")
+    whole = avatar.latest_scan.measured("WT")
+    assert whole.volume_ml == pytest.approx(4 / 3 * np.pi * 1.2**3, rel=0.05)
+    assert whole.laterality == "right"
+    assert avatar.record.markers.idh_mutation == "present"
+    assert avatar.prior_class == "oligodendroglioma"
+    assert [f.regimen for f in avatar.forecasts][:2] == ["Observation", "Stupp"]
+    steps = [p.step for p in avatar.provenance]
+    assert steps == ["segment", "measure", "annotate", "survival", "simulate"]
+    sources = {s.name for p in avatar.provenance for s in p.sources}
+    assert {"t1c.nii.gz", "flair.nii.gz", "mask.nii.gz", "calls.vcf", "record.yaml"} == sources
+
+
+def test_a_second_run_redoes_nothing_and_gives_the_same_bytes(make_study, store):
+    folder = make_study()
+    first = run_study(folder, store).to_json()
+    reports = []
+    second = run_study(folder, store, watch=reports.append).to_json()
+    assert first == second
+    computed = [r for r in reports if r.step not in ("ingest", "annotate", "assemble")]
+    assert len(computed) == 3
+    assert all(r.reused for r in computed)
+
+
+def test_another_store_gives_the_same_bytes(make_study, store, tmp_path):
+    folder = make_study()
+    with AvatarStore(tmp_path / "other") as other:
+        assert run_study(folder, store).to_json() == run_study(folder, other).to_json()
+
+
+def test_a_changed_mask_is_measured_again(make_study, store):
+    folder = make_study()
+    before = run_study(folder, store).latest_scan.measured("WT").volume_mm3
+    write_nifti(
+        folder / "mask.nii.gz", np.full((40, 40, 40), 2, np.uint8), np.diag([2.0, 2.0, 2.0, 1.0])
+    )
+    assert run_study(folder, store).latest_scan.measured("WT").volume_mm3 > before
+
+
+def test_a_study_without_a_record_says_why_there_is_no_survival_curve(make_study, store):
+    avatar = run_study(make_study(record=None), store)
+    assert avatar.survival is None
+    assert "age" in next(p.note for p in avatar.provenance if p.step == "survival")
+    assert avatar.record.markers.mgmt_methylation == "untested"
+
+
+def bad_inputs():
+    def truncated_dicom(folder):
+        (folder / "series").mkdir()
+        (folder / "series" / "1.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"\2\0\0\0UL\4\0\1")
+        return {"scans": [{"sequences": {"ct": "series"}, "segmentation": "mask.nii.gz"}]}
+
+    def nan_image(folder):
+        array = np.ones((40, 40, 40), np.float32)
+        array[1, 2, 3] = np.nan
+        write_nifti(folder / "t1c.nii.gz", array, np.diag([2.0, 2.0, 2.0, 1.0]))
+
+    def other_mask(folder):
+        write_nifti(folder / "mask.nii.gz", np.ones((5, 5, 5), np.uint8))
+
+    def no_tumor_sample(folder):
+        (folder / "calls.vcf").write_text(VCF.replace("NORMAL\tTUMOR", "A\tB"))
+
+    def broken_vcf(folder):
+        (folder / "calls.vcf").write_text("#CHROM\n")
+
+    def unknown_key(folder):
+        return {"pateint": "x"}
+
+    def not_yaml(folder):
+        (folder / "study.yaml").write_text("a: [1\n")
+        return None
+
+    return [
+        truncated_dicom, nan_image, other_mask, no_tumor_sample, broken_vcf, unknown_key, not_yaml,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("spoil", bad_inputs(), ids=lambda f: f.__name__)
+def test_bad_input_is_one_sentence_and_leaves_the_store_as_it_was(make_study, store, spoil):
+    folder = make_study()
+    changes = spoil(folder)
+    if changes:
+        study = yaml.safe_load((folder / "study.yaml").read_text()) | changes
+        (folder / "study.yaml").write_text(yaml.safe_dump(study))
+    with pytest.raises(AvatarError) as caught:
+        run_study(folder, store)
+    assert str(folder) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert store.patients() == ()
+    assert not (store.folder / "volumes").exists()
+
+
+def test_a_study_without_what_the_segmenter_needs_leaves_the_store_as_it_was(make_study, store):
+    folder = make_study(scans=[{"sequences": {"t1c": "t1c.nii.gz"}}])
+    with pytest.raises(AvatarError, match="no flair"):
+        run_study(folder, store)
+    assert store.patients() == ()
+    assert not (store.folder / "volumes").exists()
+
+
+def test_the_generic_site_needs_a_mask_and_is_not_simulated(make_study, store):
+    scan = {"sequences": {"mr": "t1c.nii.gz"}}
+    with pytest.raises(StudyError, match="no segmenter"):
+        run_study(make_study(site="generic", scans=[scan]), store)
+    folder = make_study(site="generic", scans=[scan | {"segmentation": "mask.nii.gz"}])
+    write_nifti(
+        folder / "mask.nii.gz", np.ones((40, 40, 40), np.uint8), np.diag([2.0, 2.0, 2.0, 1.0])
+    )
+    avatar = run_study(folder, store)
+    assert avatar.forecasts == ()
+    with pytest.raises(AvatarError, match="no growth prior"):
+        simulate_avatar(avatar, "stupp")
+
+
+def test_two_scans_are_both_measured_and_the_later_one_simulated(make_study, store):
+    first = {
+        "sequences": {"t1c": "t1c.nii.gz", "flair": "flair.nii.gz"},
+        "segmentation": "mask.nii.gz",
+    }
+    avatar = run_study(make_study(scans=[first, first | {"day": 90}]), store)
+    assert [s.day for s in avatar.scans] == [0, 90]
+    assert avatar.latest_scan.day == 90
+
+
+def test_names_of_files_make_a_first_study(make_study):
+    folder = make_study()
+    (folder / "study.yaml").unlink()
+    path = guess_study(folder, "P1")
+    study = yaml.safe_load(path.read_text())
+    assert study["scans"][0] == {
+        "sequences": {"flair": "flair.nii.gz", "t1c": "t1c.nii.gz"},
+        "segmentation": "mask.nii.gz",
+    }
+    with pytest.raises(StudyError, match="exists already"):
+        guess_study(folder, "P1")
+
+
+def test_unknown_weights_and_segmenters_are_refused(tmp_path):
+    (tmp_path / "w.npz").write_bytes(b"x")
+    with pytest.raises(AvatarError, match="sha256"):
+        add_weights(tmp_path / "w.npz")
+    with pytest.raises(AvatarError, match="glioma-net"):
+        segmenter_of("other")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("patient", "gene", "change", "prior"),
+    [
+        ("TCGA-DU-7294", "IDH1", "R132H", "oligodendroglioma"),
+        ("TCGA-FG-6692", "EGFR", "A289V", "glioblastoma"),
+    ],
+)
+def test_a_flagship_patient_runs_from_files_to_avatar(
+    shared, tmp_path, patient, gene, change, prior
+):
+    from pipelines.shared_studies import write_shared_study
+
+    folder = write_shared_study(patient, tmp_path / patient)
+    with AvatarStore(tmp_path / "store") as store:
+        avatar = run_study(folder, store)
+        assert Avatar.from_json(avatar.to_json()) == avatar
+    assert change in [v.protein_change for v in avatar.variants.in_gene(gene)]
+    assert avatar.prior_class == prior
+    assert avatar.latest_scan.measured("WT").laterality == "right"
+    assert avatar.survival is not None
+    assert len(avatar.forecasts) == 3
