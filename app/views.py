@@ -138,7 +138,7 @@ def window_of(volume: Volume) -> tuple[float, float]:
     if inside.size == 0:
         return float(volume.array.min()), float(volume.array.max()) + 1e-6
     low, high = np.percentile(inside, [1, 99.8])
-    return float(low), float(max(high, low + 1e-6))
+    return (0.0, float(high)) if high - low < 1e-6 * abs(high) else (float(low), float(high))
 
 
 def default_sequence(scan: Scan) -> str:

@@ -41,6 +41,7 @@ class Scan(BaseModel):
     segmentation: VolumeRef
     labels: LabelTable
     segmenter: str
+    given: bool = Field(description="the mask came with the study instead of from a network")
     measurements: tuple[TumorVolume, ...]
 
     def measured(self, region: str) -> TumorVolume | None:

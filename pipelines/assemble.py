@@ -19,13 +19,14 @@ from data.clinical import ClinicalRecord, Markers
 from data.errors import ClinicalError, StudyError
 from data.files import sha256_file
 from data.genomics import VariantSet
-from data.imaging import Segmentation
+from data.imaging import Segmentation, Volume
 from data.io.study import StudyFile, read_study
 from data.prognosis import SurvivalPrediction, VolumeForecast
 from data.provenance import Provenance, digest_of, versions_of
 from data.store import AvatarStore
 from data.timeline import Event, Timeline
 from models.measurement import measure
+from models.segmentation.base import Segmenter
 from models.simulation import forecast
 from pipelines.config import (
     COX_MODEL,
@@ -36,11 +37,14 @@ from pipelines.config import (
 )
 from pipelines.ingest import LoadedScan, LoadedStudy, ingest
 from pipelines.simulate import MEMBERS, SEED, twin_of
-from pipelines.sites import generic, glioma
+from pipelines.sites import glioma
+from pipelines.sites.base import Site
+from pipelines.sites.registry import SITES
 from pipelines.weights import segmenter_of
 
 Result = TypeVar("Result", bound=BaseModel)
 DEFAULT_SEGMENTER = "glioma-net"
+STRIPPED_MR = ("t1", "t1c", "t2", "flair")
 RECIPE = 1
 """Raised when a step computes something else from the same input, so that old results are not reused."""
 
@@ -88,22 +92,22 @@ def run_study(
         AvatarError: bad input; the store is then as it was.
     """
     study = read_study(folder)
-    site = glioma if study.site == "glioma" else generic
-    loaded = ingest(folder, study, site.LABELS, getattr(site, "LABEL_ALIASES", {}))
+    site = SITES[study.site]
+    loaded = ingest(folder, study, site)
     watch(StepReport("ingest", _read_summary(loaded), False))
+    chosen = segmenter_of(segmenter or study.segmenter or DEFAULT_SEGMENTER)
     for scan in loaded.scans:
-        _require_mask_or_segmenter(study, scan)
-    kind = segmenter or study.segmenter or DEFAULT_SEGMENTER
-    results = tuple(_scan_step(store, scan, kind, study.site, watch) for scan in loaded.scans)
+        _require_mask_or_segmenter(study, scan, site, chosen)
+    results = tuple(_scan_step(store, scan, chosen, watch) for scan in loaded.scans)
     markers = glioma.markers_with_variants(loaded.record, loaded.variants)
     record = loaded.record.model_copy(update={"markers": markers})
-    prior = glioma.prior_class(record, markers) if study.site == "glioma" else "none"
+    prior = glioma.prior_class(record, markers) if site.has_prior else "none"
     notes = _annotation(loaded, markers, prior)
     watch(StepReport("annotate", notes.note or "no variants", False))
     parts = [p for r in results for p in r.provenance] + [notes]
     survival, forecasts = None, None
     scans = tuple(r.scan for r in results)
-    if study.site == "glioma":
+    if site.has_prior:
         survival = _survival_step(store, record, markers, watch)
         forecasts = _forecast_step(store, scans, markers, prior, watch)
         parts += [survival.provenance, forecasts.provenance]
@@ -131,11 +135,17 @@ def _read_summary(loaded: LoadedStudy) -> str:
     return f"{len(loaded.scans)} scan(s) with {', '.join(sequences)}{variants}"
 
 
-def _require_mask_or_segmenter(study: StudyFile, scan: LoadedScan) -> None:
-    if study.site == "generic" and scan.segmentation is None:
+def _require_mask_or_segmenter(
+    study: StudyFile, scan: LoadedScan, site: Site, segmenter: Segmenter
+) -> None:
+    if scan.segmentation is not None:
+        return
+    if not site.has_segmenter:
         raise StudyError(
-            f"{study.patient_id}: the generic site has no segmenter; give a segmentation in study.yaml"
+            f"{study.patient_id}: the {site.name} site has no segmenter; give a segmentation in "
+            "study.yaml"
         )
+    segmenter.require(scan.sequences)
 
 
 def _remembered(
@@ -159,40 +169,35 @@ def _volumes_present(store: AvatarStore, result: _ScanResult) -> bool:
 
 
 def _scan_step(
-    store: AvatarStore, scan: LoadedScan, kind: str, site: str, watch: Watch
+    store: AvatarStore, scan: LoadedScan, segmenter: Segmenter, watch: Watch
 ) -> _ScanResult:
-    own = scan.segmentation is not None
-    chosen = None if own else segmenter_of(kind)
-    settings = {} if chosen is None else {"kind": chosen.kind}
-    if chosen is not None:
-        weights = getattr(chosen, "weights")  # noqa: B009  # every member has weights
-        settings["weights_sha256"] = sha256_file(weights)
+    table = scan.segmentation.labels if scan.segmentation else glioma.LABELS
+    settings: dict[str, str | int | float | bool | None] = {}
+    if scan.segmentation is None:
+        settings = {"kind": segmenter.kind, "weights_sha256": sha256_file(segmenter.weights)}
 
     def make() -> _ScanResult:
-        volumes = {
-            name: v.with_array(np.clip(v.array, 0, None))
-            if name in ("t1", "t1c", "t2", "flair")
-            else v
-            for name, v in scan.sequences.items()
-        }
-        if chosen is not None:
-            chosen.require(volumes)
-        if scan.brain is not None:
-            first = next(iter(volumes.values()))
-            if not first.same_grid(scan.brain):
-                first = scan.brain
-            # A z-scored scan has its zero inside the brain: keep its values, not the clipped ones.
-            volumes = dict(scan.sequences)
-        if scan.segmentation is not None:
-            segmentation = scan.segmentation
-            method, reference = "mask given with the study", next(iter(volumes))
-        else:
-            assert chosen is not None  # noqa: S101
-            labels = chosen.segment(volumes, scan.brain)
-            segmentation = Segmentation(labels, glioma.LABELS)
-            method, reference = f"{chosen.kind}: {chosen.citation}", chosen.requires[0]
-        background = scan.brain if scan.brain is not None else volumes[reference]
-        measured = measure(segmentation, background)
+        volumes = _without_negatives(scan)
+        segmentation = scan.segmentation
+        method, reference = "mask given with the study", next(iter(volumes))
+        if segmentation is None:
+            segmentation = Segmentation(segmenter.segment(volumes, scan.brain), glioma.LABELS)
+            method, reference = f"{segmenter.kind}: {segmenter.citation}", segmenter.requires[0]
+        measured = measure(segmentation, scan.brain or volumes[reference])
+        segmented = Provenance(
+            step="segment",
+            method=method,
+            sources=scan.sources,
+            settings=settings,
+            versions=versions_of("torch", "monai", "numpy", "scipy"),
+            note="Automatic mask, not reviewed by a radiologist." if settings else "",
+        )
+        counted = Provenance(
+            step="measure",
+            method="voxel counting; axial diameters of the largest component",
+            sources=scan.sources,
+            versions=versions_of("numpy", "scipy"),
+        )
         return _ScanResult(
             scan=Scan(
                 day=scan.day,
@@ -200,35 +205,31 @@ def _scan_step(
                 segmentation=store.put_volume(segmentation.volume),
                 labels=segmentation.labels,
                 segmenter=method,
+                given=scan.segmentation is not None,
                 measurements=measured,
             ),
-            provenance=(
-                Provenance(
-                    step="segment",
-                    method=method,
-                    sources=scan.sources,
-                    settings=dict(settings),
-                    versions=versions_of("torch", "monai", "numpy", "scipy"),
-                    note="" if own else "Automatic mask, not reviewed by a radiologist.",
-                ),
-                Provenance(
-                    step="measure",
-                    method="voxel counting; axial diameters of the largest component",
-                    sources=scan.sources,
-                    versions=versions_of("numpy", "scipy"),
-                ),
-            ),
+            provenance=(segmented, counted),
         )
 
-    result, reused = _remembered(store, "scan", [scan.key, dict(settings), site], _ScanResult, make)
+    result, reused = _remembered(store, "scan", [scan.key, settings, table.name], _ScanResult, make)
     whole = result.scan.measured("WT")
     volume = f"{whole.volume_ml:.1f} mL whole tumor" if whole else "no region"
-    watch(
-        StepReport(
-            f"segment and measure (day {scan.day:g})", f"{result.scan.segmenter}; {volume}", reused
-        )
-    )
+    step = f"segment and measure (day {scan.day:g})"
+    watch(StepReport(step, f"{result.scan.segmenter}; {volume}", reused))
     return result
+
+
+def _without_negatives(scan: LoadedScan) -> dict[str, Volume]:
+    """MR without the small negative voxels that resampling leaves, so that above zero means brain.
+
+    A scan with a brain mask of its own keeps its values: it may be z-scored.
+    """
+    if scan.brain is not None:
+        return dict(scan.sequences)
+    return {
+        name: v.with_array(np.clip(v.array, 0, None)) if name in STRIPPED_MR else v
+        for name, v in scan.sequences.items()
+    }
 
 
 def _annotation(loaded: LoadedStudy, markers: Markers, prior: str) -> Provenance:

@@ -11,13 +11,14 @@ from data.clinical import ClinicalRecord
 from data.errors import ImageError
 from data.files import sha256_file
 from data.genomics import VariantSet
-from data.imaging import LabelTable, Segmentation, Volume
+from data.imaging import Segmentation, Volume
 from data.io.dicom import read_dicom_series
 from data.io.nifti import read_nifti, read_segmentation
 from data.io.structured import read_clinical
 from data.io.study import ScanFiles, StudyFile
 from data.io.vcf import read_vcf
 from data.provenance import Source, digest_of
+from pipelines.sites.base import Site
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class LoadedStudy:
     sources: dict[str, tuple[Source, ...]] = field(default_factory=dict)
 
 
-def source_of(path: Path, root: Path) -> Source:
+def source_of(path: Path) -> Source:
     """Name and digest of a file, or of a folder's files together."""
     if path.is_dir():
         parts = sorted(p for p in path.iterdir() if p.is_file())
@@ -56,9 +57,7 @@ def source_of(path: Path, root: Path) -> Source:
     return Source(name=path.name, sha256=sha256_file(path))
 
 
-def ingest(
-    folder: Path, study: StudyFile, labels: LabelTable, aliases: dict[int, int]
-) -> LoadedStudy:
+def ingest(folder: Path, study: StudyFile, site: Site) -> LoadedStudy:
     """Read and check every file of a study.
 
     Raises:
@@ -68,7 +67,7 @@ def ingest(
     record = ClinicalRecord(patient_id=study.patient_id)
     if study.record is not None:
         record = read_clinical(folder / study.record, study.patient_id)
-        sources["record"] = (source_of(folder / study.record, folder),)
+        sources["record"] = (source_of(folder / study.record),)
     variants = None
     if study.variants is not None:
         variants = read_vcf(
@@ -76,24 +75,22 @@ def ingest(
             tumor_sample=study.variants.tumor_sample,
             normal_sample=study.variants.normal_sample,
         )
-        sources["variants"] = (source_of(folder / study.variants.file, folder),)
-    scans = tuple(_read_scan(folder, scan, labels, aliases) for scan in study.scans)
+        sources["variants"] = (source_of(folder / study.variants.file),)
+    scans = tuple(_read_scan(folder, scan, site) for scan in study.scans)
     return LoadedStudy(study, scans, record, variants, sources)
 
 
-def _read_scan(
-    folder: Path, scan: ScanFiles, labels: LabelTable, aliases: dict[int, int]
-) -> LoadedScan:
+def _read_scan(folder: Path, scan: ScanFiles, site: Site) -> LoadedScan:
     paths = {name: folder / path for name, path in scan.sequences.items()}
     sequences = {name: _read_image(path) for name, path in paths.items()}
-    sources = [source_of(path, folder) for path in paths.values()]
+    sources = [source_of(path) for path in paths.values()]
     brain = segmentation = None
     if scan.brain_mask is not None:
         brain = read_nifti(folder / scan.brain_mask)
-        sources.append(source_of(folder / scan.brain_mask, folder))
+        sources.append(source_of(folder / scan.brain_mask))
     if scan.segmentation is not None:
         path = folder / scan.segmentation
-        segmentation = read_segmentation(path, labels, aliases)
+        segmentation = read_segmentation(path, site.labels, site.label_aliases)
         first = next(iter(sequences))
         if not segmentation.volume.same_grid(sequences[first]):
             raise ImageError(
@@ -101,7 +98,7 @@ def _read_scan(
                 f"{sequences[first].shape}, or their affines differ; a mask must be on the grid of "
                 "the study's first sequence"
             )
-        sources.append(source_of(path, folder))
+        sources.append(source_of(path))
     return LoadedScan(scan.day, sequences, brain, segmentation, tuple(sources))
 
 

@@ -57,7 +57,11 @@ def make_study(tmp_path: Path):
         tumor = ((grid - np.array([56, 40, 40])[:, None, None, None]) ** 2).sum(0)
         mask = np.where(tumor < 12**2, 2, 0) + np.where(tumor < 8**2, 2, 0)
         for name in ("t1c", "flair"):
-            write_nifti(folder / f"{name}.nii.gz", (100 * brain).astype(np.int16), affine)
+            write_nifti(
+                folder / f"{name}.nii.gz",
+                (100 * brain + 20 * brain * (grid[2] > 40)).astype(np.int16),
+                affine,
+            )
         write_nifti(folder / "mask.nii.gz", mask.astype(np.uint8), affine)
         (folder / "calls.vcf").write_text(VCF)
         record = {"patient_id": "P1", "age_years": 53, "grade": 2, "kps": 100}

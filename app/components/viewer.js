@@ -40,6 +40,8 @@ async function mount(root, data) {
       backColor: [0, 0, 0, 1],
       crosshairColor: [0.35, 0.75, 1, 0.7],
       crosshairWidth: 0.6,
+      crosshairWidthUnit: "mm",
+      multiplanarLayout: 2, // a grid
       isRadiologicalConvention: true,
       isOrientationTextVisible: true,
       multiplanarShowRender: SHOW_RENDER.NEVER,

@@ -44,7 +44,8 @@ with right:
     if scans:
         st.markdown("**Volumes per region**")
         st.table(measurement_rows(scan))
-        st.caption(f"Mask: {scan.segmenter}. Not reviewed by a radiologist.")
+        reviewed = "" if scan.given else " Automatic, not reviewed by a radiologist."
+        st.caption(f"Mask: {scan.segmenter}.{reviewed}")
     st.markdown("**Survival (model)**")
     if avatar.survival is None:
         st.info("No survival curve: the model does not cover this case, see provenance below.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Mapping
 from pathlib import Path
 
 import nibabel as nib
@@ -52,7 +53,7 @@ def read_nifti(path: Path) -> Volume:
         raise ImageError(f"{path}: {error}") from error
 
 
-def read_segmentation(path: Path, labels: LabelTable, aliases: dict[int, int]) -> Segmentation:
+def read_segmentation(path: Path, labels: LabelTable, aliases: Mapping[int, int]) -> Segmentation:
     """A label map; values are rounded (0.9999 is 1) and renamed by ``aliases`` first.
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Literal, final
 
 import numpy as np
@@ -38,6 +39,7 @@ class Segmenter(BaseModel, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: str
+    weights: Path
 
     @property
     @abstractmethod

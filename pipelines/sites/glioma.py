@@ -5,6 +5,7 @@ from __future__ import annotations
 from data.clinical import ClinicalRecord, Markers, Presence
 from data.genomics import VariantSet
 from data.imaging import Label, LabelTable, Region
+from pipelines.sites.base import Site
 
 LABELS = LabelTable(
     name="glioma",
@@ -21,6 +22,10 @@ LABELS = LabelTable(
 )
 LABEL_ALIASES = {4: 3}
 """BraTS wrote enhancing tumor as 4 until 2023, as 3 since."""
+
+SITE = Site(
+    name="glioma", labels=LABELS, label_aliases=LABEL_ALIASES, has_segmenter=True, has_prior=True
+)
 
 IDH_HOTSPOTS = {"IDH1": "R132", "IDH2": "R172"}
 

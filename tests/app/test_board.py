@@ -176,6 +176,7 @@ def tumor_side(page):
     drawn = drawn[top : top + height, left : left + width]
     assert drawn.sum() > 50
     assert np.nonzero(drawn)[1].mean() < 0.5 * width
+    picture(0.45)
     return crosshair
 
 
