@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Self
 
+from pydantic import ValidationError
 from sqlalchemy import String, Text, create_engine, event, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
@@ -122,14 +123,20 @@ class AvatarStore:
         """The avatar of a patient.
 
         Raises:
-            StoreError: there is none.
+            StoreError: there is none, or another version wrote it.
         """
         with Session(self._engine) as session:
             row = session.get(_AvatarRow, patient_id)
             if row is None:
                 known = ", ".join(self.patients()) or "no patients yet"
                 raise StoreError(f"no avatar of {patient_id!r} in {self.folder}; it holds {known}")
-            return Avatar.from_json(row.document)
+            try:
+                return Avatar.from_json(row.document)
+            except ValidationError as error:
+                raise StoreError(
+                    f"{patient_id}: its avatar in {self.folder} was written by another version; run "
+                    "the study again"
+                ) from error
 
     def patients(self) -> tuple[str, ...]:
         """Patient ids in alphabetical order."""

@@ -7,12 +7,13 @@ done only if its result is not in the store. The avatar itself is written last, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from data.avatar import Avatar, Scan, VolumeRef
 from data.clinical import ClinicalRecord, Markers
@@ -155,9 +156,10 @@ def _remembered(
     digest = digest_of([RECIPE, step, key])
     known = store.step(digest)
     if known is not None:
-        result = model.model_validate_json(known)
-        if not isinstance(result, _ScanResult) or _volumes_present(store, result):
-            return result, True
+        with suppress(ValidationError):  # of another version: do it again
+            result = model.model_validate_json(known)
+            if not isinstance(result, _ScanResult) or _volumes_present(store, result):
+                return result, True
     made = make()
     store.put_step(digest, step, made.model_dump_json())
     return made, False

@@ -113,6 +113,7 @@ def _record() -> dict[str, object]:
         "height_cm": 168,
         "weight_kg": 70,
         "markers": {
+            "idh_mutation": "absent",
             "codeletion_1p19q": "absent",
             "mgmt_methylation": "present",
             "gain7_loss10": "present",

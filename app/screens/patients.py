@@ -37,7 +37,11 @@ for column, head in zip(st.columns(WIDTHS), HEADS, strict=True):
     if head:
         column.markdown(f"**{head}**")
 for patient in found[:PER_PAGE]:
-    avatar = store.get(patient)
+    try:
+        avatar = store.get(patient)
+    except StoreError as error:
+        st.warning(str(error))
+        continue
     row, scan = patient_row(avatar), avatar.latest_scan
     with st.container(border=True):
         cells = st.columns(WIDTHS, vertical_alignment="center")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from data.clinical import ClinicalRecord, Markers, Presence
+from data.clinical import ClinicalRecord, Markers
 from data.genomics import VariantSet
 from data.imaging import Label, LabelTable, Region
 from pipelines.sites.base import Site
@@ -31,20 +31,18 @@ IDH_HOTSPOTS = {"IDH1": "R132", "IDH2": "R172"}
 
 
 def markers_with_variants(record: ClinicalRecord, variants: VariantSet | None) -> Markers:
-    """The record's markers; IDH, where untested, read from the variant calls.
+    """The record's markers; IDH, where untested, is mutant if a hotspot was called.
 
-    A file without a hotspot call makes IDH wild-type only if the sequencing saw something at all.
+    A file without such a call leaves it untested: nothing says that the codon was covered.
     """
-    markers = record.markers
-    if markers.idh_mutation != "untested" or variants is None or not variants.variants:
-        return markers
-    mutated = any(
+    mutated = variants is not None and any(
         (v.protein_change or "").startswith(codon)
         for gene, codon in IDH_HOTSPOTS.items()
         for v in variants.in_gene(gene)
     )
-    idh: Presence = "present" if mutated else "absent"
-    return markers.model_copy(update={"idh_mutation": idh})
+    if record.markers.idh_mutation == "untested" and mutated:
+        return record.markers.model_copy(update={"idh_mutation": "present"})
+    return record.markers
 
 
 def prior_class(record: ClinicalRecord, markers: Markers) -> str:

@@ -76,6 +76,18 @@ def test_an_unknown_patient_is_an_error_that_lists_the_known(tmp_path):
             store.get("P1")
 
 
+def test_an_avatar_of_another_version_says_so(tmp_path):
+    import sqlite3
+
+    with AvatarStore(tmp_path) as store:
+        store.put(avatar())
+        with sqlite3.connect(tmp_path / "avatars.sqlite") as database:
+            database.execute("UPDATE avatars SET document = '{}'")
+        database.close()
+        with pytest.raises(StoreError, match="another version"):
+            store.get("P1")
+
+
 def test_a_store_that_must_exist_says_how_to_make_one(tmp_path):
     with pytest.raises(StoreError, match="avatar run"):
         AvatarStore(tmp_path / "none", must_exist=True)

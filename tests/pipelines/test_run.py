@@ -192,3 +192,11 @@ def test_a_flagship_patient_runs_from_files_to_avatar(
     assert avatar.latest_scan.measured("WT").laterality == "right"
     assert avatar.survival is not None
     assert len(avatar.forecasts) == 3
+
+
+def test_a_file_without_an_idh_call_leaves_idh_untested(make_study, store):
+    folder = make_study()
+    (folder / "calls.vcf").write_text(VCF.replace("IDH1", "TTN"))
+    avatar = run_study(folder, store)
+    assert avatar.record.markers.idh_mutation == "untested"
+    assert avatar.prior_class == "glioma"
