@@ -15,21 +15,22 @@ setup: $(VENV)/installed app/assets/niivue.js
 
 # torch goes first: with it in place no other package asks for another build of it.
 $(VENV)/installed: pyproject.toml
-	command -v $(PYTHON) >/dev/null 2>&1 || { echo "Python 3.11 is needed: $(PYTHON) was not found (make PYTHON=...)"; exit 2; }
+	@command -v $(PYTHON) >/dev/null 2>&1 || { echo "Python 3.11 is needed: $(PYTHON) was not found (make PYTHON=...)"; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV); the first time takes some minutes"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	touch $@
+	@touch $@
 
 app/assets/niivue.js: app/frontend/package-lock.json | $(VENV)/installed
 	$(BIN)/python app/frontend/build.py
 
 demo: setup
-	$(BIN)/avatar demo --port $(PORT) $(if $(STUDY),--study "$(STUDY)") $(if $(NO_BOARD),--no-board)
+	@$(BIN)/avatar demo --port $(PORT) $(if $(STUDY),--study "$(STUDY)") $(if $(NO_BOARD),--no-board)
 
 # Chromium drives the board in the browser tests; where it cannot be installed they skip and say so.
 browser:
-	command -v chromium >/dev/null 2>&1 || sh .ci/chromium || true
+	@command -v chromium >/dev/null 2>&1 || sh .ci/chromium || true
 
 lint: setup
 	$(BIN)/ruff check .

@@ -125,7 +125,7 @@ def board(
 
     if not store.exists():
         raise StudyError(f"{store}: there is no store yet; 'avatar run STUDY' makes one")
-    out.print(f"Board on [bold]http://127.0.0.1:{port}[/bold]  (Ctrl-C ends it)")
+    out.print(f"Board on [bold]http://127.0.0.1:{port}[/bold]  (Ctrl-C ends it)", highlight=False)
     serve(store.resolve(), port)
 
 

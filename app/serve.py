@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from pathlib import Path
 
 import uvicorn
@@ -14,7 +15,9 @@ from streamlit import config
 from streamlit.web.server.starlette import App
 
 from app.state import TOKEN_HEADER, open_store, session_token
+from data.errors import BoardError
 
+HOST = "127.0.0.1"
 HERE = Path(__file__).parent
 NIIVUE = HERE / "assets" / "niivue.js"
 SETTINGS = {
@@ -41,10 +44,22 @@ def build_app(store: Path) -> App:
 
 
 def serve(store: Path, port: int) -> None:
-    """Serve on this machine only, until interrupted."""
+    """Serve on this machine only, until interrupted.
+
+    Raises:
+        BoardError: the port is taken or not allowed.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise BoardError(
+                f"port {port} on {HOST} cannot be used ({error.strerror}); choose another with --port"
+            ) from error
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     settings = uvicorn.Config(
-        build_app(store), host="127.0.0.1", port=port, log_level="warning", access_log=False
+        build_app(store), host=HOST, port=port, log_level="warning", access_log=False
     )
     uvicorn.Server(settings).run()
 

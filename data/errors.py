@@ -37,5 +37,9 @@ class WeightsError(AvatarError):
     """Network weights are missing, of another version, or damaged."""
 
 
+class BoardError(AvatarError):
+    """The board cannot be served as asked."""
+
+
 class SampleError(AvatarError):
     """Public sample material could not be obtained or fails its checksum."""

@@ -1,11 +1,19 @@
 // One NiiVue instance per mounted element; a rerun of the page with the same data touches nothing.
 const instances = new WeakMap();
 
+// Fixed windows in Hounsfield units, for CT alone; the others are relative to the scan's own range.
+const HOUNSFIELD = {
+  "soft tissue": [-160, 240],
+  brain: [0, 80],
+  bone: [-500, 1300],
+  lung: [-1350, 150],
+};
+
 const PRESETS = {
   auto: ([low, high]) => [low, high],
   narrow: ([low, high]) => [low + 0.25 * (high - low), low + 0.75 * (high - low)],
   wide: ([low, high]) => [low - 0.25 * (high - low), high + 0.5 * (high - low)],
-  bright: ([low, high]) => [low + 0.35 * (high - low), high],
+  "bright lesion": ([low, high]) => [low + 0.35 * (high - low), high],
 };
 
 async function fetchVolume(data, sha256, name) {
@@ -90,7 +98,8 @@ async function show(state, find) {
   note.textContent = "Loading the scan";
   const kept = nv.volumes.length ? nv.frac2mm(nv.scene.crosshairPos, 0, true) : null;
   const sequence = data.sequences.find((s) => s.name === wanted);
-  const [low, high] = PRESETS[state.preset](sequence.window);
+  offerPresets(state, find);
+  const [low, high] = range(state, sequence);
   const [image, mask] = await Promise.all([
     fetchVolume(data, sequence.sha256, wanted),
     fetchVolume(data, data.mask, "mask"),
@@ -109,10 +118,22 @@ async function show(state, find) {
   note.textContent = "";
 }
 
+function range(state, sequence) {
+  return HOUNSFIELD[state.preset] ?? PRESETS[state.preset](sequence.window);
+}
+
+function offerPresets(state, find) {
+  const names = [...Object.keys(PRESETS), ...(state.sequence === "ct" ? Object.keys(HOUNSFIELD) : [])];
+  if (!names.includes(state.preset)) state.preset = "auto";
+  const menu = find(".window");
+  menu.replaceChildren(...names.map((name) => new Option(name, name)));
+  menu.value = state.preset;
+}
+
 function applyWindow(state) {
   const { nv, data } = state;
   const sequence = data.sequences.find((s) => s.name === state.sequence);
-  [nv.volumes[0].cal_min, nv.volumes[0].cal_max] = PRESETS[state.preset](sequence.window);
+  [nv.volumes[0].cal_min, nv.volumes[0].cal_max] = range(state, sequence);
   nv.updateGLVolume();
 }
 

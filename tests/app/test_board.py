@@ -8,6 +8,8 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -50,8 +52,7 @@ def serve(store: Path):
         except OSError:
             if process.poll() is not None:
                 break
-            wait = __import__("threading").Event()
-            wait.wait(0.25)
+            threading.Event().wait(0.25)
     process.kill()
     raise AssertionError("the board did not start")
 

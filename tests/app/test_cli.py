@@ -60,3 +60,16 @@ def test_a_bad_regimen_is_a_sentence(make_study, tmp_path):
         done = avatar("simulate", "P1", "--regimen", regimen, "--store", "s", cwd=tmp_path)
         assert done.returncode == 2
         assert said in done.stderr
+
+
+def test_a_port_that_is_taken_is_a_sentence(make_study, tmp_path):
+    import socket
+
+    avatar("run", make_study(), "--store", "s", cwd=tmp_path)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = avatar("board", "--store", "s", "--port", port, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--port" in done.stderr
