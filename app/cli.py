@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from data.avatar import Avatar
 from data.errors import AvatarError, StudyError
@@ -57,7 +59,9 @@ def run(
 
         def watch(report: StepReport) -> None:
             mark = "[dim]kept[/dim]" if report.reused else "[green]done[/green]"
-            bar.console.print(f"{mark}  [bold]{report.step}[/bold]: {report.used}", highlight=False)
+            bar.console.print(
+                f"{mark}  [bold]{report.step}[/bold]: {escape(report.used)}", highlight=False
+            )
             bar.update(task, advance=1, description="working")
 
         avatar = run_study(study, opened, segmenter=segmenter, watch=watch)
@@ -93,7 +97,7 @@ def simulate(
     if as_json:
         sys.stdout.write(result.model_dump_json(indent=1) + "\n")
         return
-    table = Table(title=f"{patient}: {result.regimen} (in silico, research use only)")
+    table = Table(title=f"{patient}: {escape(result.regimen)} (in silico, research use only)")
     table.add_column("")
     table.add_column("median", justify="right")
     table.add_column("90 % band", justify="right")
@@ -118,7 +122,7 @@ def simulate(
 @app.command()
 def board(
     store: StoreOption = DEFAULT_STORE,
-    port: Annotated[int, typer.Option(help="TCP port on this machine.")] = 8501,
+    port: Annotated[int, typer.Option(help="TCP port on this machine.", min=1, max=65535)] = 8501,
 ) -> None:
     """Serve the board on http://127.0.0.1:PORT until Ctrl-C."""
     from app.serve import serve
@@ -153,7 +157,7 @@ def demo(
                 write_public_study(folder / PUBLIC)
             run(folder / PUBLIC, store)
         except AvatarError as error:
-            err.print(f"[yellow]The public case is left out:[/yellow] {error}")
+            err.print(f"[yellow]The public case is left out:[/yellow] {escape(str(error))}")
     if serve_board:
         board(store, port)
 
@@ -238,12 +242,14 @@ def _summary(avatar: Avatar) -> Table:
             size += f", {m.longest_diameter_mm:.0f} x {m.perpendicular_diameter_mm:.0f} mm axial"
         table.add_row(m.name, f"{size}{', ' + m.laterality if m.laterality else ''}")
     if scan:
-        table.add_row("Mask", scan.segmenter)
+        table.add_row("Mask", escape(scan.segmenter))
     if avatar.variants:
         named = [
             f"{v.gene} {v.protein_change}" for v in avatar.variants.variants if v.alters_protein
         ]
-        table.add_row("Variants", f"{len(avatar.variants.variants)}: {', '.join(named[:6])} ...")
+        table.add_row(
+            "Variants", f"{len(avatar.variants.variants)}: {escape(', '.join(named[:6]))} ..."
+        )
     table.add_row("Prior class", avatar.prior_class)
     if avatar.survival:
         s = avatar.survival
@@ -252,8 +258,14 @@ def _summary(avatar: Avatar) -> Table:
     for f in avatar.forecasts:
         middle = f.progression_days[1]
         when = f"beyond {f.horizon_days:.0f} days" if middle is None else f"day {middle:.0f}"
-        table.add_row(f"In silico: {f.regimen}", f"median progression {when}")
+        table.add_row(f"In silico: {escape(f.regimen)}", f"median progression {when}")
     return table
+
+
+def _complain(sentence: str) -> NoReturn:
+    """One sentence on stderr, as it is (a name in brackets is not markup), and exit code 2."""
+    err.print(Text.assemble(("error: ", "red"), sentence), highlight=False, soft_wrap=True)
+    raise SystemExit(2)
 
 
 def main() -> None:
@@ -262,8 +274,9 @@ def main() -> None:
     try:
         app()
     except AvatarError as error:
-        err.print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
-        raise SystemExit(2) from None
+        _complain(str(error))
+    except OSError as error:
+        _complain(f"{error.filename or 'a file'}: {error.strerror or error}")
     except KeyboardInterrupt:
         raise SystemExit(130) from None
 

@@ -28,7 +28,7 @@ class Markers(BaseModel):
 class ClinicalRecord(BaseModel):
     """One patient's record. ``None`` and ``untested`` mean not known."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     patient_id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
     age_years: float | None = Field(default=None, ge=0, le=120, description="age at diagnosis")

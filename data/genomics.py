@@ -30,6 +30,11 @@ class Variant(BaseModel):
     vaf: float | None = Field(default=None, ge=0, le=1, description="variant allele fraction")
 
     @property
+    def passed(self) -> bool:
+        """Whether the caller's filters let it through (an empty list is no filter applied)."""
+        return self.filters in ((), ("PASS",))
+
+    @property
     def alters_protein(self) -> bool:
         """Whether the annotated impact is moderate or high."""
         return self.impact in ("MODERATE", "HIGH")

@@ -62,13 +62,13 @@ class Volume:
             raise ImageError(
                 f"a volume needs three axes with at least one voxel each, got shape {array.shape}"
             )
-        if not np.issubdtype(array.dtype, np.number):
-            raise ImageError(f"a volume needs numbers, got {array.dtype}")
+        if array.dtype.kind not in "iuf":
+            raise ImageError(f"a volume needs real numbers, got {array.dtype}")
         if np.issubdtype(array.dtype, np.inexact) and not np.isfinite(array).all():
             bad = int(np.size(array) - np.isfinite(array).sum())
             raise ImageError(f"{bad} of {array.size} voxels are NaN or infinite")
         if affine.shape != (4, 4) or not np.isfinite(affine).all():
-            raise ImageError(f"an affine is a finite 4x4 matrix, got shape {affine.shape}")
+            raise ImageError(f"an affine is a finite 4x4 matrix, got {affine.tolist()}")
         if abs(np.linalg.det(affine[:3, :3])) < 1e-9 or not np.array_equal(
             affine[3], [0.0, 0.0, 0.0, 1.0]
         ):

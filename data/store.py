@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -13,7 +15,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from data.avatar import Avatar, VolumeRef
 from data.errors import StoreError
-from data.files import replace_atomically
+from data.files import replace_atomically, sha256_file
 from data.imaging import Volume
 from data.io.nifti import decode_nifti, encode_nifti
 
@@ -59,7 +61,9 @@ class AvatarStore:
                 event.listen(self._engine, "connect", _use_wal)
             _Base.metadata.create_all(self._engine)
         except (OSError, SQLAlchemyError) as error:
-            raise StoreError(f"{folder}: cannot be used as a store ({error})") from error
+            raise StoreError(
+                f"{folder}: cannot be used as a store ({getattr(error, 'orig', error)}); choose another folder"
+            ) from error
         for leftover in (folder / "volumes").glob("*/.tmp-*"):
             leftover.unlink(missing_ok=True)
 
@@ -73,13 +77,29 @@ class AvatarStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        """One transaction; the database's own errors become a sentence."""
+        try:
+            with Session(self._engine) as session, session.begin():
+                yield session
+        except SQLAlchemyError as error:
+            reason = getattr(error, "orig", None) or type(error).__name__
+            raise StoreError(
+                f"{self.folder}: the store's database cannot be used ({reason}); if it is damaged or "
+                "of another version, move the folder away and run the studies again"
+            ) from error
+
     def put_volume(self, volume: Volume) -> VolumeRef:
         """Keep a volume; the same volume twice is one file."""
         content = encode_nifti(volume)
         digest = hashlib.sha256(content).hexdigest()
         path = self.volume_path(digest)
-        if not path.exists():
-            replace_atomically(path, content)
+        if not (path.exists() and sha256_file(path) == digest):
+            try:
+                replace_atomically(path, content)
+            except OSError as error:
+                raise StoreError(f"{path}: cannot be written ({error.strerror})") from error
         i, j, k = volume.shape
         x, y, z = (round(v, 6) for v in volume.spacing_mm)
         return VolumeRef(
@@ -111,12 +131,13 @@ class AvatarStore:
         return Volume(stored.array, stored.affine, ref.frame_of_reference_uid)
 
     def has_volume(self, ref: VolumeRef) -> bool:
-        """Whether the file is there."""
-        return self.volume_path(ref.sha256).exists()
+        """Whether the file is there and is what its name says."""
+        path = self.volume_path(ref.sha256)
+        return path.exists() and sha256_file(path) == ref.sha256
 
     def put(self, avatar: Avatar) -> None:
         """Keep an avatar in place of an earlier one of the same patient, in one transaction."""
-        with Session(self._engine) as session, session.begin():
+        with self._session() as session:
             session.merge(_AvatarRow(patient_id=avatar.patient_id, document=avatar.to_json()))
 
     def get(self, patient_id: str) -> Avatar:
@@ -125,7 +146,7 @@ class AvatarStore:
         Raises:
             StoreError: there is none, or another version wrote it.
         """
-        with Session(self._engine) as session:
+        with self._session() as session:
             row = session.get(_AvatarRow, patient_id)
             if row is None:
                 known = ", ".join(self.patients()) or "no patients yet"
@@ -140,19 +161,19 @@ class AvatarStore:
 
     def patients(self) -> tuple[str, ...]:
         """Patient ids in alphabetical order."""
-        with Session(self._engine) as session:
+        with self._session() as session:
             ids = session.scalars(select(_AvatarRow.patient_id).order_by(_AvatarRow.patient_id))
             return tuple(ids)
 
     def step(self, key: str) -> str | None:
         """The result of a step that was done before on the same inputs."""
-        with Session(self._engine) as session:
+        with self._session() as session:
             row = session.get(_StepRow, key)
             return None if row is None else row.result
 
     def put_step(self, key: str, step: str, result: str) -> None:
         """Remember a step's result."""
-        with Session(self._engine) as session, session.begin():
+        with self._session() as session:
             session.merge(_StepRow(key=key, step=step, result=result))
 
 

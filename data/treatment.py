@@ -47,8 +47,8 @@ class Regimen(_Noun):
     """What is given and when.
 
     Raises:
-        pydantic.ValidationError: a negative or NaN dose, too many fractions, or cycles of one drug
-            that overlap.
+        pydantic.ValidationError: a negative or NaN dose, too many fractions, or two fractions at
+            one time, or cycles of one drug that overlap.
     """
 
     name: str = Field(min_length=1, max_length=80)
@@ -61,6 +61,13 @@ class Regimen(_Noun):
         if len(self.fractions) > MAX_FRACTIONS:
             raise ValueError(
                 f"{len(self.fractions)} fractions: a course has at most {MAX_FRACTIONS}"
+            )
+        times = [fraction.day for fraction in self.fractions]
+        if len(set(times)) != len(times):
+            repeated = next(day for day in times if times.count(day) > 1)
+            raise ValueError(
+                f"two fractions at the same time, day {repeated:g}: courses overlap; give them "
+                "different days or clock times"
             )
         if len(self.cycles) > MAX_CYCLES:
             raise ValueError(f"{len(self.cycles)} cycles: at most {MAX_CYCLES}")

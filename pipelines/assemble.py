@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from data.avatar import Avatar, Scan, VolumeRef
 from data.clinical import ClinicalRecord, Markers
-from data.errors import ClinicalError, StudyError
+from data.errors import ClinicalError, ImageError, StudyError
 from data.files import sha256_file
 from data.genomics import VariantSet
 from data.imaging import Segmentation, Volume
@@ -94,9 +94,9 @@ def run_study(
     """
     study = read_study(folder)
     site = SITES[study.site]
+    chosen = segmenter_of(segmenter or study.segmenter or DEFAULT_SEGMENTER)
     loaded = ingest(folder, study, site)
     watch(StepReport("ingest", _read_summary(loaded), False))
-    chosen = segmenter_of(segmenter or study.segmenter or DEFAULT_SEGMENTER)
     for scan in loaded.scans:
         _require_mask_or_segmenter(study, scan, site, chosen)
     results = tuple(_scan_step(store, scan, chosen, watch) for scan in loaded.scans)
@@ -146,7 +146,10 @@ def _require_mask_or_segmenter(
             f"{study.patient_id}: the {site.name} site has no segmenter; give a segmentation in "
             "study.yaml"
         )
-    segmenter.require(scan.sequences)
+    try:
+        segmenter.require(_without_negatives(scan), scan.brain)
+    except ImageError as error:
+        raise ImageError(f"{study.patient_id}, scan of day {scan.day:g}: {error}") from error
 
 
 def _remembered(

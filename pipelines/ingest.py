@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data.clinical import ClinicalRecord
 from data.errors import ImageError
@@ -19,6 +21,9 @@ from data.io.study import ScanFiles, StudyFile
 from data.io.vcf import read_vcf
 from data.provenance import Source, digest_of
 from pipelines.sites.base import Site
+
+SMALLEST_SPACING_MM, LARGEST_SPACING_MM = 0.01, 50.0
+"""From micro-CT to the thickest clinical slice: anything else is a unit gone wrong."""
 
 
 @dataclass(frozen=True)
@@ -84,26 +89,60 @@ def _read_scan(folder: Path, scan: ScanFiles, site: Site) -> LoadedScan:
     paths = {name: folder / path for name, path in scan.sequences.items()}
     sequences = {name: _read_image(path) for name, path in paths.items()}
     sources = [source_of(path) for path in paths.values()]
+    first = next(iter(sequences))
+    for name, volume in sequences.items():
+        if not _overlap(volume, sequences[first]):
+            raise ImageError(
+                f"{paths[name]}: does not overlap the {first} scan in the patient; the two are not of "
+                "one study, or not in one coordinate system"
+            )
     brain = segmentation = None
     if scan.brain_mask is not None:
-        brain = read_nifti(folder / scan.brain_mask)
-        sources.append(source_of(folder / scan.brain_mask))
+        path = folder / scan.brain_mask
+        brain = read_nifti(path)
+        _require_grid(path, brain, first, sequences[first])
+        sources.append(source_of(path))
     if scan.segmentation is not None:
         path = folder / scan.segmentation
         segmentation = read_segmentation(path, site.labels, site.label_aliases)
-        first = next(iter(sequences))
-        if not segmentation.volume.same_grid(sequences[first]):
-            raise ImageError(
-                f"{path}: the mask has shape {segmentation.volume.shape}, the {first} scan "
-                f"{sequences[first].shape}, or their affines differ; a mask must be on the grid of "
-                "the study's first sequence"
-            )
+        _require_grid(path, segmentation.volume, first, sequences[first])
         sources.append(source_of(path))
     return LoadedScan(scan.day, sequences, brain, segmentation, tuple(sources))
 
 
+def _require_grid(path: Path, mask: Volume, first: str, scan: Volume) -> None:
+    if not mask.same_grid(scan):
+        raise ImageError(
+            f"{path}: the mask has shape {mask.shape}, the {first} scan {scan.shape}, or their affines "
+            "differ; a mask must be on the grid of the study's first sequence"
+        )
+
+
+def _overlap(one: Volume, other: Volume) -> bool:
+    """Whether the boxes around two volumes meet in the patient."""
+    (low_a, high_a), (low_b, high_b) = _extent(one), _extent(other)
+    return bool((low_a <= high_b).all() and (low_b <= high_a).all())
+
+
+def _extent(volume: Volume) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    ends = [(-0.5, n - 0.5) for n in volume.shape]
+    corners = volume.world(np.array(list(product(*ends))))
+    return corners.min(0), corners.max(0)
+
+
 def _read_image(path: Path) -> Volume:
-    volume = read_dicom_series(path) if path.is_dir() else read_nifti(path)
-    if volume.array.dtype.kind == "f" and volume.array.dtype != np.float32:
-        return volume.with_array(volume.array.astype(np.float32))
+    try:
+        volume = read_dicom_series(path) if path.is_dir() else read_nifti(path)
+        if volume.array.dtype.kind == "f" and volume.array.dtype != np.float32:
+            with np.errstate(over="ignore"):
+                volume = volume.with_array(volume.array.astype(np.float32))
+    except ImageError as error:
+        named = str(error).startswith(str(path))
+        raise error if named else ImageError(f"{path}: {error}; export it again") from error
+    smallest, largest = min(volume.spacing_mm), max(volume.spacing_mm)
+    if smallest < SMALLEST_SPACING_MM or largest > LARGEST_SPACING_MM:
+        raise ImageError(
+            f"{path}: voxels of {' x '.join(f'{v:g}' for v in volume.spacing_mm)} mm; a scan has "
+            f"{SMALLEST_SPACING_MM:g} to {LARGEST_SPACING_MM:g} mm, so check the unit of its affine"
+        )
     return volume

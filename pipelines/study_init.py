@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from data.errors import StudyError
+from data.io.structured import explain
+from data.io.study import StudyFile
 from data.samples.shared_cases import write_yaml
 
 NAMES: tuple[tuple[str, str], ...] = (
@@ -49,5 +53,9 @@ def guess_study(folder: Path, patient: str) -> Path:
         study["variants"] = {"file": calls[0].name}
     if (folder / "record.yaml").exists():
         study["record"] = "record.yaml"
+    try:
+        StudyFile.model_validate(study)
+    except ValidationError as error:
+        raise StudyError(f"{path}: cannot be written: {explain(error)}") from error
     write_yaml(path, study)
     return path

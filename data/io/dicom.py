@@ -22,14 +22,16 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 GAP_TOLERANCE = 0.01
 """Relative spread of slice gaps that is still uniform."""
 ORIENTATION_TOLERANCE = 1e-3
-REQUIRED = (
-    "ImagePositionPatient",
-    "ImageOrientationPatient",
-    "PixelSpacing",
-    "SeriesInstanceUID",
-    "Rows",
-    "Columns",
-)
+REQUIRED = {
+    "ImagePositionPatient": 3,
+    "ImageOrientationPatient": 6,
+    "PixelSpacing": 2,
+    "SeriesInstanceUID": 1,
+    "Rows": 1,
+    "Columns": 1,
+}
+"""What places a slice, and how many values it has."""
+IMAGING = ("CT", "MR", "PT")
 
 
 def read_dicom_series(folder: Path) -> Volume:
@@ -41,7 +43,7 @@ def read_dicom_series(folder: Path) -> Volume:
     """
     if not folder.is_dir():
         raise ImageError(f"{folder}: there is no such folder")
-    slices = [_read_file(path) for path in sorted(folder.iterdir()) if path.is_file()]
+    slices = [_read_file(path) for path in sorted(folder.iterdir()) if _is_candidate(path)]
     slices = [(path, ds) for path, ds in slices if "Rows" in ds]
     if not slices:
         raise ImageError(f"{folder}: no DICOM images in this folder")
@@ -69,11 +71,25 @@ def _read_file(path: Path) -> tuple[Path, Dataset]:
         raise ImageError(f"{path}: not a DICOM file; keep only the series here") from error
     except Exception as error:  # a damaged file makes pydicom raise whatever it likes
         raise ImageError(f"{path}: truncated or damaged ({error}); copy it again") from error
+    if dataset.get("Modality") in IMAGING and "PixelData" not in dataset:
+        raise ImageError(f"{path}: has no pixel data, so it is truncated; copy it again")
     if "Rows" in dataset:
-        for name in REQUIRED:
-            if name not in dataset:
-                raise ImageError(f"{path}: has no {name}, so it cannot be placed in the patient")
+        for name, count in REQUIRED.items():
+            value = dataset.get(name)
+            found = 0 if value in (None, "") else np.size(value)
+            if found != count:
+                raise ImageError(
+                    f"{path}: {name} has {found} value(s) instead of {count}, so the slice cannot be "
+                    "placed in the patient; export the series again"
+                )
+        if min(float(v) for v in dataset.PixelSpacing) <= 0:
+            raise ImageError(f"{path}: PixelSpacing {dataset.PixelSpacing} is not positive")
     return path, dataset
+
+
+def _is_candidate(path: Path) -> bool:
+    """A file that may be a slice: not hidden, not the index of a medium."""
+    return path.is_file() and not path.name.startswith(".") and path.name != "DICOMDIR"
 
 
 def _position(dataset: Dataset) -> NDArray[np.float64]:
@@ -85,7 +101,9 @@ def _require_one_series(folder: Path, slices: list[tuple[Path, Dataset]]) -> Non
     for _, ds in slices:
         orientation = tuple(np.round(np.array(ds.ImageOrientationPatient, float), 3) + 0.0)
         spacing = tuple(round(float(v), 4) for v in ds.PixelSpacing)
-        key = (str(ds.SeriesInstanceUID), orientation, spacing, int(ds.Rows), int(ds.Columns))
+        whose = (str(ds.get("PatientID", "")), str(ds.get("FrameOfReferenceUID", "")))
+        grid = (orientation, spacing, int(ds.Rows), int(ds.Columns))
+        key = (str(ds.SeriesInstanceUID), whose, grid)
         groups[key].append(f"{ds.get('Modality', '?')} {ds.get('SeriesDescription', '')}".strip())
     if len(groups) > 1:
         listed = "; ".join(f"{names[0]} ({len(names)} files)" for names in groups.values())

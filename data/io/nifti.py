@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
 
 from data.errors import ImageError
 from data.imaging import LabelTable, Segmentation, Volume
 
+HEADER_BYTES = 2**24
+"""Room for the header and its extensions."""
 MAX_VOXELS = 2**30
 """A header that asks for more is a mistake or an attack: 1024 cubed."""
 
@@ -24,11 +26,11 @@ def read_nifti(path: Path) -> Volume:
         ImageError: no such file, not NIfTI, damaged, not 3-D, without an affine, or with a NaN.
     """
     if not path.is_file():
-        raise ImageError(f"{path}: there is no such file")
+        raise ImageError(f"{path}: is no file; name a .nii or .nii.gz file")
     try:
         image = nib.load(path)
-    except (ImageFileError, ValueError, OSError, EOFError) as error:
-        raise ImageError(f"{path}: not a readable NIfTI file ({error})") from error
+    except Exception as error:  # a damaged header makes nibabel raise whatever it likes
+        raise ImageError(f"{path}: not a readable NIfTI file ({error}); export it again") from error
     if not isinstance(image, nib.Nifti1Image | nib.Nifti2Image):
         raise ImageError(f"{path}: this is {type(image).__name__}, not NIfTI; convert it first")
     if not (int(image.header["qform_code"]) or int(image.header["sform_code"])):
@@ -42,8 +44,9 @@ def read_nifti(path: Path) -> Volume:
             f"{path}: the header asks for {size} voxels; at most {MAX_VOXELS} are read"
         )
     try:
+        _check_stream(path, size * image.header.get_data_dtype().itemsize)
         array = np.asanyarray(image.dataobj)
-    except (OSError, EOFError, ValueError, gzip.BadGzipFile) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise ImageError(f"{path}: truncated or damaged ({error}); copy it again") from error
     while array.ndim > 3 and array.shape[-1] == 1:
         array = array[..., 0]
@@ -51,6 +54,18 @@ def read_nifti(path: Path) -> Volume:
         return Volume(array, np.asarray(image.affine))
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error
+
+
+def _check_stream(path: Path, voxel_bytes: int) -> None:
+    """Read a gzipped file to its end, where its checksum is; nibabel stops at the last voxel."""
+    if path.suffix != ".gz":
+        return
+    most, seen = voxel_bytes + HEADER_BYTES, 0
+    with gzip.open(path) as stream:
+        while chunk := stream.read(1 << 20):
+            seen += len(chunk)
+            if seen > most:
+                raise ValueError("it goes on after the last voxel")
 
 
 def read_segmentation(path: Path, labels: LabelTable, aliases: Mapping[int, int]) -> Segmentation:
@@ -63,15 +78,14 @@ def read_segmentation(path: Path, labels: LabelTable, aliases: Mapping[int, int]
     rounded = np.rint(volume.array)
     if np.abs(rounded - volume.array).max() > 0.01:
         raise ImageError(f"{path}: a label map holds whole numbers; this looks like an image")
-    array = rounded.astype(np.int32)
+    array = rounded.astype(np.int64)
     for given, meant in aliases.items():
         array[rounded == given] = meant
-    if array.min() < 0:
-        raise ImageError(f"{path}: a label map has no negative values, this goes to {array.min()}")
     try:
-        return Segmentation(volume.with_array(array.astype(np.uint8)), labels)
+        checked = Segmentation(volume.with_array(array), labels)
     except ImageError as error:
-        raise ImageError(f"{path}: {error}") from error
+        raise ImageError(f"{path}: {error}; rename its values or choose another site") from error
+    return Segmentation(checked.volume.with_array(array.astype(np.uint8)), labels)
 
 
 def encode_nifti(volume: Volume) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from typing_extensions import override
 
 from data.clinical import ClinicalRecord, Markers
 from data.errors import AvatarError, ClinicalError, RegimenError
@@ -15,6 +16,19 @@ from data.treatment import Regimen, RegimenPlan
 
 Model = TypeVar("Model", bound=BaseModel)
 MAX_BYTES = 1_000_000
+TEXT_COLUMNS = ("sex", "diagnosis", "vital_status")
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """The safe loader, refusing a key that is written twice."""
+
+    @override
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [str(key.value) for key, _ in node.value]
+        repeated = sorted({key for key in keys if keys.count(key) > 1})
+        if repeated:
+            raise yaml.YAMLError(f"the key {repeated[0]!r} is written twice")
+        return super().construct_mapping(node, deep)
 
 
 def explain(error: ValidationError) -> str:
@@ -36,12 +50,12 @@ def read_yaml(path: Path, kind: type[AvatarError]) -> dict[str, Any]:
         AvatarError: of the given kind: no such file, too large, not YAML, or not a mapping.
     """
     if not path.is_file():
-        raise kind(f"{path}: there is no such file")
+        raise kind(f"{path}: is no file")
     if path.stat().st_size > MAX_BYTES:
         raise kind(f"{path}: larger than {MAX_BYTES} bytes; this is not a hand-written file")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)  # noqa: S506  # a safe one
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise kind(f"{path}: not valid YAML ({reason})") from error
     if not isinstance(content, dict):
@@ -87,17 +101,29 @@ def read_clinical(path: Path, patient_id: str) -> ClinicalRecord:
     if path.suffix.lower() != ".csv":
         raise ClinicalError(f"{path}: a clinical record is a .yaml or a .csv file")
     if not path.is_file():
-        raise ClinicalError(f"{path}: there is no such file")
-    with path.open(newline="", encoding="utf-8") as stream:
-        rows = [row for row in csv.DictReader(stream) if row.get("patient_id") == patient_id]
+        raise ClinicalError(f"{path}: is no file")
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            table = list(csv.DictReader(stream))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ClinicalError(
+            f"{path}: not readable as UTF-8 CSV ({error}); save it as such"
+        ) from error
+    if table and "patient_id" not in table[0]:
+        raise ClinicalError(
+            f"{path}: has no patient_id column; it has {', '.join(map(str, table[0]))}"
+        )
+    rows = [row for row in table if row.get("patient_id") == patient_id]
     if len(rows) != 1:
         raise ClinicalError(f"{path}: {len(rows)} rows for patient {patient_id!r}, expected one")
+    if None in rows[0]:
+        raise ClinicalError(f"{path}: the row of {patient_id!r} has more cells than the header")
     given: dict[str, Any] = {key: value for key, value in rows[0].items() if value}
     markers = {key: given.pop(key) for key in Markers.model_fields if key in given}
     try:
         return ClinicalRecord.model_validate(
             {
-                **{k: _typed(v) for k, v in given.items()},
+                **{k: v if k in TEXT_COLUMNS else _typed(v) for k, v in given.items()},
                 "patient_id": patient_id,
                 "markers": markers,
             }

@@ -66,6 +66,8 @@ def read_study(folder: Path) -> StudyFile:
     Raises:
         StudyError: no study.yaml, an unknown key, or a file it names that is not there.
     """
+    if folder.name == "study.yaml" and folder.is_file():
+        raise StudyError(f"{folder}: give the folder, {folder.parent}, not the file in it")
     path = folder / "study.yaml"
     if not path.is_file():
         raise StudyError(
@@ -75,6 +77,13 @@ def read_study(folder: Path) -> StudyFile:
     named = [p for s in study.scans for p in (*s.sequences.values(), s.brain_mask, s.segmentation)]
     named += [study.variants.file if study.variants else None, study.record]
     for item in named:
-        if item is not None and not (folder / item).exists():
+        if item is not None and not _exists(folder / item):
             raise StudyError(f"{path}: names {item}, but there is no such file in {folder}")
     return study
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name too long for the file system
+        return False

@@ -9,19 +9,23 @@ from typing import Any
 from urllib.parse import unquote
 
 import pysam
+from pydantic import ValidationError
 
 from data.errors import VariantError
 from data.genomics import Build, Variant, VariantSet
+from data.io.structured import explain
 
 CHR1_LENGTH: Mapping[int, Build] = {249250621: "GRCh37", 248956422: "GRCh38"}
 TUMOR_NAME = re.compile(r"tumou?r|primary|metasta", re.IGNORECASE)
+NO_ALLELE = ("*", ".", "<NON_REF>", "<*>")
+"""Placeholders that callers write in place of an allele."""
 NORMAL_NAME = re.compile(r"normal|germline|blood|control", re.IGNORECASE)
 
 
 def read_vcf(
     path: Path, *, tumor_sample: str | None = None, normal_sample: str | None = None
 ) -> VariantSet:
-    """All alternative alleles of the tumor sample.
+    """All alternative alleles that the tumor sample carries (by its genotype or its depths).
 
     Roles come from the arguments, else from ``##tumor_sample`` header lines, else from the samples'
     names; a single sample is the tumor. Annotations come from the VEP ``CSQ`` field, if there is one.
@@ -37,9 +41,13 @@ def read_vcf(
             header = file.header
             tumor, normal, how = _roles(path, header, tumor_sample, normal_sample)
             fields = _csq_fields(header)
-            variants = tuple(v for record in file for v in _alleles(record, tumor, fields))
+            variants = tuple(v for record in file for v in _checked(path, record, tumor, fields))
             build = _build(header)
-    except (OSError, ValueError) as error:
+    except VariantError:
+        raise
+    except NotImplementedError as error:
+        raise VariantError(f"{path}: is gzipped, not bgzipped; recompress it with bgzip") from error
+    except Exception as error:  # a broken file makes htslib's wrapper raise whatever it likes
         raise VariantError(
             f"{path}: not a readable VCF ({error}); check that its header starts with "
             "##fileformat=VCF and that the file is complete"
@@ -55,6 +63,12 @@ def _roles(
     path: Path, header: Any, tumor: str | None, normal: str | None
 ) -> tuple[str, str | None, str]:
     samples = list(header.samples)
+    if not samples:
+        raise VariantError(
+            f"{path}: has no sample columns, so no variant is known to be the tumor's"
+        )
+    if tumor is not None and tumor == normal:
+        raise VariantError(f"{path}: {tumor!r} is named as both the tumor and the normal sample")
     listed = ", ".join(samples) or "none"
     for role, name in (("tumor", tumor), ("normal", normal)):
         if name is not None and name not in samples:
@@ -94,16 +108,29 @@ def _build(header: Any) -> Build | None:
 def _csq_fields(header: Any) -> list[str]:
     if "CSQ" not in header.info:
         return []
-    description = str(header.info["CSQ"].description)
+    description = header.info["CSQ"].description or ""
     return description.split("Format:")[-1].strip(' "').split("|")
+
+
+def _checked(path: Path, record: Any, tumor: str, fields: list[str]) -> list[Variant]:
+    try:
+        return _alleles(record, tumor, fields)
+    except ValidationError as error:
+        raise VariantError(
+            f"{path}: the record at {record.chrom}:{record.pos} is not valid ({explain(error)}); "
+            "correct or remove it"
+        ) from error
 
 
 def _alleles(record: Any, tumor: str, fields: list[str]) -> list[Variant]:
     sample = record.samples[tumor]
     depth = _number(sample.get("DP"))
     found = []
+    genotype = [allele for allele in sample.get("GT") or () if allele is not None]
     for n, alternate in enumerate(record.alts or ()):
         alt_depth = _number_at(sample.get("AD"), n + 1)
+        if alternate in NO_ALLELE or (genotype and n + 1 not in genotype and not alt_depth):
+            continue
         vaf = _number_at(sample.get("AF"), n)
         if alt_depth is not None and depth:
             vaf = alt_depth / depth
@@ -133,9 +160,12 @@ def _annotation(record: Any, alternate: str, fields: list[str]) -> dict[str, str
     if not fields or "CSQ" not in record.info:
         return {}
     entries = record.info["CSQ"]
-    texts = [entries] if isinstance(entries, str) else list(entries)
+    texts = [entries] if isinstance(entries, str) else [str(e) for e in entries if e]
     rows = [dict(zip(fields, text.split("|"), strict=False)) for text in texts]
-    rows = [row for row in rows if row.get("Allele") in (alternate, None)] or rows
+    exact = [row for row in rows if row.get("Allele") in (alternate, None)]
+    rows = exact or ([] if alternate.startswith("<") or len(record.alts) > 1 else rows)
+    if not rows:
+        return {}
     chosen = next(
         (row for row in rows if row.get("PICK") == "1" or row.get("CANONICAL") == "YES"), rows[0]
     )

@@ -64,11 +64,11 @@ class Segmenter(BaseModel, ABC):
         """
 
     @final
-    def require(self, images: Mapping[str, Volume]) -> None:
-        """Refuse a study that lacks a needed sequence.
+    def require(self, images: Mapping[str, Volume], brain: Volume | None) -> None:
+        """Refuse a study that lacks a needed sequence or has no brain to look at.
 
         Raises:
-            ImageError: naming what is missing.
+            ImageError: naming what is missing or wrong.
         """
         missing = [name for name in self.requires if name not in images]
         if missing:
@@ -76,6 +76,7 @@ class Segmenter(BaseModel, ABC):
                 f"{self.kind} needs {', '.join(self.requires)}; this study has no "
                 f"{', '.join(missing)}. Add it to study.yaml, choose another segmenter, or bring a mask"
             )
+        brain_mask(brain, images[self.requires[0]])
 
 
 def brain_mask(brain: Volume | None, reference: Volume) -> Volume:

@@ -60,7 +60,7 @@ class MSNet(Segmenter):
 
     @override
     def segment(self, images: Mapping[str, Volume], brain: Volume | None) -> Volume:
-        self.require(images)
+        self.require(images, brain)
         reference = images["t1c"]
         nets = {name: _load(self.weights, name) for name in ("wtax", "tcax", "enax")}
 

@@ -50,7 +50,7 @@ class GliomaNet(Segmenter):
 
     @override
     def segment(self, images: Mapping[str, Volume], brain: Volume | None) -> Volume:
-        self.require(images)
+        self.require(images, brain)
         reference = images[SEQUENCES[0]]
         net = _load(self.weights)
 

@@ -31,12 +31,12 @@ IDH_HOTSPOTS = {"IDH1": "R132", "IDH2": "R172"}
 
 
 def markers_with_variants(record: ClinicalRecord, variants: VariantSet | None) -> Markers:
-    """The record's markers; IDH, where untested, is mutant if a hotspot was called.
+    """The record's markers; IDH, where untested, is mutant if a hotspot call passed its filters.
 
     A file without such a call leaves it untested: nothing says that the codon was covered.
     """
     mutated = variants is not None and any(
-        (v.protein_change or "").startswith(codon)
+        v.passed and (v.protein_change or "").startswith(codon)
         for gene, codon in IDH_HOTSPOTS.items()
         for v in variants.in_gene(gene)
     )

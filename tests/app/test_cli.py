@@ -73,3 +73,16 @@ def test_a_port_that_is_taken_is_a_sentence(make_study, tmp_path):
         done = avatar("board", "--store", "s", "--port", port, cwd=tmp_path)
     assert done.returncode == 2
     assert "--port" in done.stderr
+
+
+def test_a_name_in_brackets_is_printed_as_it_is(make_study, tmp_path):
+    done = avatar("run", make_study(**{"[/red]": 1}), "--store", "s", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "[/red]" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_file_that_cannot_be_opened_is_a_sentence(tmp_path):
+    done = avatar("train", "survival", "nowhere.csv", "out.json", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "nowhere.csv" in done.stderr

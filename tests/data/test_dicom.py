@@ -131,3 +131,48 @@ def test_a_real_mr_series_agrees_with_simpleitk(shared, tmp_path):
     corner = np.array(ours.shape) - 1
     lps = theirs.TransformIndexToPhysicalPoint([int(c) for c in corner])
     assert ours.world(corner.astype(float)) == pytest.approx((LPS_TO_RAS @ [*lps, 1])[:3], abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("tag", "value"),
+    [
+        ("ImagePositionPatient", []),
+        ("ImagePositionPatient", [1, 2]),
+        ("ImageOrientationPatient", [1, 0, 0]),
+        ("PixelSpacing", []),
+        ("PixelSpacing", [0, 0]),
+    ],
+)
+def test_a_tag_that_cannot_place_a_slice_is_refused_by_name(tmp_path, tag, value):
+    folder = write_series(tmp_path / "s")
+    victim = folder / "1.2.3-2-0.dcm"
+    ds = pydicom.dcmread(victim)
+    setattr(ds, tag, value)
+    ds.save_as(victim)
+    with pytest.raises(ImageError, match=rf"1\.2\.3-2-0\.dcm: {tag}"):
+        read_dicom_series(folder)
+
+
+def test_a_file_cut_before_its_pixels_is_refused_by_name(tmp_path):
+    folder = write_series(tmp_path / "s")
+    victim = folder / "1.2.3-2-0.dcm"
+    ds = pydicom.dcmread(victim)
+    del ds.PixelData
+    ds.save_as(victim)
+    with pytest.raises(ImageError, match=r"1\.2\.3-2-0\.dcm: has no pixel data"):
+        read_dicom_series(folder)
+
+
+def test_slices_of_two_patients_are_two_series(tmp_path):
+    folder = write_series(tmp_path / "s")
+    ds = pydicom.dcmread(folder / "1.2.3-2-0.dcm")
+    ds.PatientID = "somebody else"
+    ds.save_as(folder / "1.2.3-2-0.dcm")
+    with pytest.raises(ImageError, match="2 series"):
+        read_dicom_series(folder)
+
+
+def test_files_that_a_file_manager_leaves_are_passed_over(tmp_path):
+    folder = write_series(tmp_path / "s")
+    (folder / ".DS_Store").write_bytes(b"x")
+    assert read_dicom_series(folder).shape[2] == SLICES

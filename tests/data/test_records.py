@@ -99,6 +99,13 @@ def test_too_many_fractions_over_several_courses_are_refused():
         Regimen(name="x", fractions=tuple(Fraction(day=n, dose_gy=1) for n in range(201)))
 
 
+def test_two_courses_on_the_same_days_are_refused():
+    with pytest.raises(ValidationError, match="same time, day 3"):
+        Regimen(name="x", fractions=(Fraction(day=3, dose_gy=2), Fraction(day=3, dose_gy=2)))
+    twice_a_day = (Fraction(day=3, dose_gy=1.5), Fraction(day=3.25, dose_gy=1.5))
+    assert Regimen(name="x", fractions=twice_a_day).total_dose_gy == 3.0
+
+
 def test_cycles_of_two_drugs_may_overlap():
     cycles = [Cycle(drug=d, start_day=0, days=5, dose_mg_m2=1) for d in ("a", "b")]
     assert len(Regimen(name="x", cycles=tuple(cycles)).cycles) == 2
