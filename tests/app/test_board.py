@@ -207,7 +207,7 @@ def test_a_flagship_patient_opens_with_overlay_variants_survival_and_simulation(
 
     with AvatarStore(tmp_path / "store") as store:
         avatar = run_study(
-            write_shared_study(patient, tmp_path / patient), store, segmenter="glioma-net"
+            write_shared_study(patient, tmp_path / patient), store, segmenter="msnet"
         )
     process, address = serve(tmp_path / "store")
     try:
