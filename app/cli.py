@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -270,7 +269,6 @@ def _complain(sentence: str) -> NoReturn:
 
 def main() -> None:
     """Entry point: mistakes of the user end with one sentence and exit code 2."""
-    os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", "8589934592")
     try:
         app()
     except AvatarError as error:

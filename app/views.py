@@ -142,18 +142,21 @@ def window_of(volume: Volume) -> tuple[float, float]:
 
 
 def default_sequence(scan: Scan) -> str:
-    """The sequence to look at first."""
-    return next((s for s in PREFERRED if s in scan.sequences), next(iter(scan.sequences)))
+    """The sequence to look at first: on the mask's grid if there is one, then by preference."""
+    same = [n for n, ref in scan.sequences.items() if ref.shape == scan.segmentation.shape]
+    names = same or list(scan.sequences)
+    return next((s for s in PREFERRED if s in names), names[0])
 
 
 def thumbnail(scan: Volume, mask: Volume, labels: LabelTable) -> str:
     """The axial slice with most tumor, radiological convention, labels tinted; a PNG data address."""
     image, map_ = scan.reoriented("RAS"), mask.reoriented("RAS")
-    k = int(np.argmax((map_.array > 0).sum((0, 1))))
+    on_grid = map_.shape == image.shape
+    k = int(np.argmax((map_.array > 0).sum((0, 1)))) if on_grid else image.shape[2] // 2
     low, high = window_of(scan)
     gray = np.clip((image.array[:, :, k] - low) / (high - low), 0, 1).astype(np.float32)
     rgb = np.repeat(gray[..., None], 3, axis=-1)
-    if map_.shape == image.shape:
+    if on_grid:
         for label in labels.labels:
             tint = np.array([int(label.color[n : n + 2], 16) / 255 for n in (1, 3, 5)], np.float32)
             inside = map_.array[:, :, k] == label.value

@@ -11,10 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Source(BaseModel):
-    """One input file by name and content."""
+    """One input file: what it served as, its name and its content."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    role: str = Field(description="e.g. t1c, mask, variants, record")
     name: str
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 

@@ -47,8 +47,8 @@ class Regimen(_Noun):
     """What is given and when.
 
     Raises:
-        pydantic.ValidationError: a negative or NaN dose, too many fractions, or two fractions at
-            one time, or cycles of one drug that overlap.
+        pydantic.ValidationError: a negative or NaN dose, too many fractions, two fractions at one
+            time, or cycles of one drug that overlap.
     """
 
     name: str = Field(min_length=1, max_length=80)

@@ -19,7 +19,6 @@ from data.avatar import Avatar, Scan, VolumeRef
 from data.clinical import ClinicalRecord, Markers
 from data.errors import ClinicalError, ImageError, StudyError
 from data.files import sha256_file
-from data.genomics import VariantSet
 from data.imaging import Segmentation, Volume
 from data.io.study import StudyFile, read_study
 from data.prognosis import SurvivalPrediction, VolumeForecast
@@ -28,7 +27,6 @@ from data.store import AvatarStore
 from data.timeline import Event, Timeline
 from models.measurement import measure
 from models.segmentation.base import Segmenter
-from models.simulation import forecast
 from pipelines.config import (
     COX_MODEL,
     DEFAULT_REGIMENS,
@@ -37,7 +35,7 @@ from pipelines.config import (
     twin_prior,
 )
 from pipelines.ingest import LoadedScan, LoadedStudy, ingest
-from pipelines.simulate import MEMBERS, SEED, twin_of
+from pipelines.simulate import MEMBERS, SEED, forecast_under, twin_of
 from pipelines.sites import glioma
 from pipelines.sites.base import Site
 from pipelines.sites.registry import SITES
@@ -46,7 +44,7 @@ from pipelines.weights import segmenter_of
 Result = TypeVar("Result", bound=BaseModel)
 DEFAULT_SEGMENTER = "glioma-net"
 STRIPPED_MR = ("t1", "t1c", "t2", "flair")
-RECIPE = 1
+RECIPE = 2
 """Raised when a step computes something else from the same input, so that old results are not reused."""
 
 
@@ -109,7 +107,7 @@ def run_study(
     survival, forecasts = None, None
     scans = tuple(r.scan for r in results)
     if site.has_prior:
-        survival = _survival_step(store, record, markers, watch)
+        survival = _survival_step(store, record, watch)
         forecasts = _forecast_step(store, scans, markers, prior, watch)
         parts += [survival.provenance, forecasts.provenance]
     avatar = Avatar(
@@ -122,7 +120,7 @@ def run_study(
         variants=loaded.variants,
         survival=survival.prediction if survival else None,
         forecasts=forecasts.forecasts if forecasts else (),
-        timeline=_timeline(record, scans, loaded.variants),
+        timeline=_timeline(record, scans),
         provenance=tuple(parts),
     )
     store.put(avatar)
@@ -258,15 +256,13 @@ def _annotation(loaded: LoadedStudy, markers: Markers, prior: str) -> Provenance
     )
 
 
-def _survival_step(
-    store: AvatarStore, record: ClinicalRecord, markers: Markers, watch: Watch
-) -> _SurvivalResult:
+def _survival_step(store: AvatarStore, record: ClinicalRecord, watch: Watch) -> _SurvivalResult:
     digest = sha256_file(COX_MODEL)
 
     def make() -> _SurvivalResult:
         prediction, note = None, ""
         try:
-            prediction = survival_model().predict(record, markers)
+            prediction = survival_model().predict(record, record.markers)
         except ClinicalError as error:
             note = f"No survival curve: {error}"
         provenance = Provenance(
@@ -278,7 +274,7 @@ def _survival_step(
         )
         return _SurvivalResult(prediction=prediction, provenance=provenance)
 
-    key = [digest, record.model_dump(mode="json"), markers.model_dump()]
+    key = [digest, record.model_dump(mode="json")]
     result, reused = _remembered(store, "survival", key, _SurvivalResult, make)
     said = result.provenance.note or (result.prediction.statement if result.prediction else "")
     watch(StepReport("survival", said, reused))
@@ -300,16 +296,7 @@ def _forecast_step(
         else:
             twin, region = made
             note += f" Region {region}."
-            forecasts = tuple(
-                forecast(
-                    twin,
-                    regimen,
-                    horizon_days=belief.horizon_days,
-                    alpha_beta_gy=belief.alpha_beta_gy.median,
-                    seed=SEED,
-                )
-                for regimen in regimens
-            )
+            forecasts = tuple(forecast_under(regimen, twin, belief) for regimen in regimens)
         provenance = Provenance(
             step="simulate",
             method="lumped logistic growth, linear-quadratic radiotherapy, log-kill temozolomide",
@@ -322,7 +309,7 @@ def _forecast_step(
     key = [
         belief.model_dump(mode="json"),
         [r.model_dump(mode="json") for r in regimens],
-        [m.model_dump(mode="json") for s in scans for m in s.measurements],
+        [[s.day, [m.model_dump(mode="json") for m in s.measurements]] for s in scans],
         markers.model_dump(),
         [MEMBERS, SEED],
     ]
@@ -331,9 +318,7 @@ def _forecast_step(
     return result
 
 
-def _timeline(
-    record: ClinicalRecord, scans: tuple[Scan, ...], variants: VariantSet | None
-) -> Timeline:
+def _timeline(record: ClinicalRecord, scans: tuple[Scan, ...]) -> Timeline:
     events = [Event(day=0, kind="diagnosis", text=record.diagnosis or "Diagnosis")]
     for scan in scans:
         whole = scan.measured("WT")

@@ -38,7 +38,7 @@ class LoadedScan:
 
     @property
     def key(self) -> str:
-        """Digest of all its files."""
+        """Digest of all its files and what each served as."""
         return digest_of([s.model_dump() for s in self.sources] + [self.day])
 
 
@@ -53,13 +53,13 @@ class LoadedStudy:
     sources: dict[str, tuple[Source, ...]] = field(default_factory=dict)
 
 
-def source_of(path: Path) -> Source:
-    """Name and digest of a file, or of a folder's files together."""
+def source_of(role: str, path: Path) -> Source:
+    """Role, name and digest of a file, or of a folder's files together."""
     if path.is_dir():
         parts = sorted(p for p in path.iterdir() if p.is_file())
         digest = digest_of([[p.name, sha256_file(p)] for p in parts])
-        return Source(name=f"{path.name}/ ({len(parts)} files)", sha256=digest)
-    return Source(name=path.name, sha256=sha256_file(path))
+        return Source(role=role, name=f"{path.name}/ ({len(parts)} files)", sha256=digest)
+    return Source(role=role, name=path.name, sha256=sha256_file(path))
 
 
 def ingest(folder: Path, study: StudyFile, site: Site) -> LoadedStudy:
@@ -72,7 +72,7 @@ def ingest(folder: Path, study: StudyFile, site: Site) -> LoadedStudy:
     record = ClinicalRecord(patient_id=study.patient_id)
     if study.record is not None:
         record = read_clinical(folder / study.record, study.patient_id)
-        sources["record"] = (source_of(folder / study.record),)
+        sources["record"] = (source_of("record", folder / study.record),)
     variants = None
     if study.variants is not None:
         variants = read_vcf(
@@ -80,7 +80,7 @@ def ingest(folder: Path, study: StudyFile, site: Site) -> LoadedStudy:
             tumor_sample=study.variants.tumor_sample,
             normal_sample=study.variants.normal_sample,
         )
-        sources["variants"] = (source_of(folder / study.variants.file),)
+        sources["variants"] = (source_of("variants", folder / study.variants.file),)
     scans = tuple(_read_scan(folder, scan, site) for scan in study.scans)
     return LoadedStudy(study, scans, record, variants, sources)
 
@@ -88,7 +88,7 @@ def ingest(folder: Path, study: StudyFile, site: Site) -> LoadedStudy:
 def _read_scan(folder: Path, scan: ScanFiles, site: Site) -> LoadedScan:
     paths = {name: folder / path for name, path in scan.sequences.items()}
     sequences = {name: _read_image(path) for name, path in paths.items()}
-    sources = [source_of(path) for path in paths.values()]
+    sources = [source_of(name, path) for name, path in paths.items()]
     first = next(iter(sequences))
     for name, volume in sequences.items():
         if not _overlap(volume, sequences[first]):
@@ -101,12 +101,12 @@ def _read_scan(folder: Path, scan: ScanFiles, site: Site) -> LoadedScan:
         path = folder / scan.brain_mask
         brain = read_nifti(path)
         _require_grid(path, brain, first, sequences[first])
-        sources.append(source_of(path))
+        sources.append(source_of("brain mask", path))
     if scan.segmentation is not None:
         path = folder / scan.segmentation
         segmentation = read_segmentation(path, site.labels, site.label_aliases)
         _require_grid(path, segmentation.volume, first, sequences[first])
-        sources.append(source_of(path))
+        sources.append(source_of("mask", path))
     return LoadedScan(scan.day, sequences, brain, segmentation, tuple(sources))
 
 

@@ -9,8 +9,10 @@ from data.clinical import Markers
 from data.errors import RegimenError
 from data.prognosis import VolumeForecast
 from data.treatment import Regimen
+from models.inference.prior import TwinPrior
 from models.simulation import Twin, draw_twin, forecast
 from pipelines.config import find_regimen, twin_prior
+from pipelines.sites.registry import SITES
 
 MEMBERS = 300
 SEED = 20260101
@@ -32,25 +34,30 @@ def twin_of(scans: tuple[Scan, ...], markers: Markers, prior: str) -> tuple[Twin
     return None
 
 
+def forecast_under(regimen: Regimen, twin: Twin, prior: TwinPrior) -> VolumeForecast:
+    """Forecast to the prior's horizon, with doses compared at its alpha/beta."""
+    return forecast(
+        twin,
+        regimen,
+        horizon_days=prior.horizon_days,
+        alpha_beta_gy=prior.alpha_beta_gy.median,
+        seed=SEED,
+    )
+
+
 def simulate_avatar(avatar: Avatar, regimen: str | Regimen) -> VolumeForecast:
     """Forecast of the prior ensemble under a regimen (a name, a YAML path or the noun).
 
     Raises:
         RegimenError: an unknown regimen, or an avatar without a tumor volume or a growth prior.
     """
-    if avatar.site != "glioma" or not avatar.scans:
+    if not (SITES[avatar.site].has_prior and avatar.scans):
         raise RegimenError(
             f"{avatar.patient_id}: the site {avatar.site!r} has no growth prior, so nothing can be "
-            "simulated; only glioma has one so far"
+            "simulated; choose a patient of a site that has one"
         )
     made = twin_of(avatar.scans, avatar.record.markers, avatar.prior_class)
     if made is None:
         raise RegimenError(f"{avatar.patient_id}: no tumor volume in the latest scan to simulate")
-    prior = twin_prior(avatar.prior_class)
-    return forecast(
-        made[0],
-        regimen if isinstance(regimen, Regimen) else find_regimen(regimen),
-        horizon_days=prior.horizon_days,
-        alpha_beta_gy=prior.alpha_beta_gy.median,
-        seed=SEED,
-    )
+    chosen = regimen if isinstance(regimen, Regimen) else find_regimen(regimen)
+    return forecast_under(chosen, made[0], twin_prior(avatar.prior_class))

@@ -45,6 +45,13 @@ def write_nifti(path: Path, array: np.ndarray, affine: np.ndarray | None = None)
     nib.save(nib.Nifti1Image(array, np.eye(4) if affine is None else affine), path)
 
 
+def spoil_study(folder: Path, spoil) -> None:
+    """Apply a function that damages a file of the study, or returns keys to change in its YAML."""
+    if changes := spoil(folder):
+        study = yaml.safe_load((folder / "study.yaml").read_text()) | changes
+        (folder / "study.yaml").write_text(yaml.safe_dump(study))
+
+
 @pytest.fixture
 def make_study(tmp_path: Path):
     """A study of a ball-shaped brain with a ball-shaped tumor and its own mask; 2-mm voxels."""

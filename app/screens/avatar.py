@@ -83,7 +83,9 @@ else:
     )
 with st.expander("Provenance: what every part was made from"):
     for part in avatar.provenance:
-        files = ", ".join(f"{s.name} `{s.sha256[:10]}`" for s in part.sources) or "parts above"
+        files = (
+            ", ".join(f"{s.role} {s.name} `{s.sha256[:10]}`" for s in part.sources) or "parts above"
+        )
         versions = ", ".join(f"{k} {v}" for k, v in part.versions.items())
         settings = ", ".join(f"{k} = {v}" for k, v in part.settings.items())
         said = "; ".join(t for t in (settings, versions, part.note) if t)

@@ -85,7 +85,7 @@ def show(letter: str, forecast: VolumeForecast) -> None:
 avatar = choose_patient()
 if avatar is None:
     st.stop()
-if avatar.site != "glioma" or not avatar.forecasts:
+if not avatar.forecasts:
     st.info(
         f"{avatar.patient_id} cannot be simulated: there is no growth prior for the site "
         f"{avatar.site!r}, or its scan shows no tumor. Choose another patient above."

@@ -155,6 +155,20 @@ def test_a_deep_link_shows_the_overlay_at_the_tumors_place(board, page):
     shot(page, "avatar")
 
 
+def test_the_viewer_survives_a_rerun_of_the_page(board, page):
+    page.goto(f"{board}/avatar?patient=P1")
+    tumor_side(page)
+    page.evaluate("window.avatarViewer.marked = true")
+    page.get_by_text("Show all variants").click()
+    page.get_by_text("1 of 1 variants").wait_for()
+    page.get_by_test_id("stApp").and_(
+        page.locator("[data-test-script-state='notRunning']")
+    ).wait_for()
+    assert page.evaluate("window.avatarViewer.marked === true")
+    assert page.evaluate("window.avatarViewer.gl.isContextLost()") is False
+    tumor_side(page)
+
+
 def test_window_presets_sequences_and_the_mask_key_act_in_the_browser(board, page):
     page.goto(f"{board}/avatar?patient=P1")
     page.wait_for_function("window.avatarViewer && window.avatarViewer.volumes.length === 2")

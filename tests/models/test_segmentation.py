@@ -124,7 +124,7 @@ def test_weights_of_another_kind_are_refused(tmp_path):
         MSNet(weights=path).segment({s: scan for s in ("t1", "t1c", "t2", "flair")}, None)
 
 
-def test_the_shipped_network_is_under_eight_megabytes_and_finds_nothing_in_an_even_head():
+def test_the_shipped_network_is_under_eight_megabytes_and_labels_on_the_grid_of_the_scan():
     assert WEIGHTS.stat().st_size < 8_000_000
     scan = head(np.diag([2.0, 2.0, 2.0, 1.0]), (76, 90, 70))
     labels = GliomaNet().segment({"t1c": scan, "flair": scan}, None)

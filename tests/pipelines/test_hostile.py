@@ -7,8 +7,7 @@ import gzip
 import nibabel as nib
 import numpy as np
 import pytest
-import yaml
-from conftest import VCF, write_nifti
+from conftest import VCF, spoil_study, write_nifti
 
 from data.errors import AvatarError, ImageError
 from data.imaging import Volume
@@ -139,10 +138,7 @@ SPOILERS = [
 @pytest.mark.parametrize("spoil", SPOILERS, ids=lambda f: f.__name__)
 def test_it_is_refused_and_nothing_is_stored(make_study, tmp_path, spoil):
     folder = make_study()
-    changes = spoil(folder)
-    if changes:
-        study = yaml.safe_load((folder / "study.yaml").read_text()) | changes
-        (folder / "study.yaml").write_text(yaml.safe_dump(study))
+    spoil_study(folder, spoil)
     with AvatarStore(tmp_path / "store") as store:
         with pytest.raises(AvatarError) as caught:
             run_study(folder, store)

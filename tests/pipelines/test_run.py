@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import yaml
-from conftest import VCF, write_nifti
+from conftest import VCF, spoil_study, write_nifti
 
 from data.avatar import Avatar
 from data.errors import AvatarError, StudyError
@@ -52,6 +52,41 @@ def test_another_store_gives_the_same_bytes(make_study, store, tmp_path):
     folder = make_study()
     with AvatarStore(tmp_path / "other") as other:
         assert run_study(folder, store).to_json() == run_study(folder, other).to_json()
+
+
+def test_two_sequences_that_change_roles_are_another_scan(make_study, store):
+    folder = make_study()
+    write_nifti(
+        folder / "flair.nii.gz", np.full((40, 40, 40), 7, np.int16), np.diag([2.0, 2.0, 2.0, 1.0])
+    )
+    first = run_study(folder, store).latest_scan
+    # The same files in the same order, only their roles differ.
+    swapped = {"t1c": "flair.nii.gz", "flair": "t1c.nii.gz"}
+    scan = {"sequences": swapped, "segmentation": "mask.nii.gz"}
+    study = yaml.safe_load((folder / "study.yaml").read_text()) | {"scans": [scan]}
+    (folder / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    second = run_study(folder, store).latest_scan
+    assert second.sequences["t1c"] == first.sequences["flair"]
+    assert second.sequences["flair"] == first.sequences["t1c"]
+
+
+def test_scans_that_change_days_are_simulated_again(make_study, store):
+    folder = make_study()
+    small = np.zeros((40, 40, 40), np.uint8)
+    small[28:30, 20:22, 20:22] = 2
+    write_nifti(folder / "small.nii.gz", small, np.diag([2.0, 2.0, 2.0, 1.0]))
+    sequences = {"t1c": "t1c.nii.gz", "flair": "flair.nii.gz"}
+
+    def first_volume(*days):
+        scans = [
+            {"day": day, "sequences": sequences, "segmentation": mask}
+            for day, mask in zip(days, ("mask.nii.gz", "small.nii.gz"), strict=True)
+        ]
+        study = yaml.safe_load((folder / "study.yaml").read_text()) | {"scans": scans}
+        (folder / "study.yaml").write_text(yaml.safe_dump(study))
+        return run_study(folder, store).forecasts[0].volume_mm3.median[0]
+
+    assert first_volume(90, 0) > 10 * first_volume(0, 90)
 
 
 def test_a_changed_mask_is_measured_again(make_study, store):
@@ -105,10 +140,7 @@ def bad_inputs():
 @pytest.mark.parametrize("spoil", bad_inputs(), ids=lambda f: f.__name__)
 def test_bad_input_is_one_sentence_and_leaves_the_store_as_it_was(make_study, store, spoil):
     folder = make_study()
-    changes = spoil(folder)
-    if changes:
-        study = yaml.safe_load((folder / "study.yaml").read_text()) | changes
-        (folder / "study.yaml").write_text(yaml.safe_dump(study))
+    spoil_study(folder, spoil)
     with pytest.raises(AvatarError) as caught:
         run_study(folder, store)
     assert str(folder) in str(caught.value)
