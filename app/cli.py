@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -15,7 +15,13 @@ from rich.text import Text
 
 from data.avatar import Avatar
 from data.errors import AvatarError, StudyError
+from data.files import replace_atomically
 from data.store import AvatarStore
+
+if TYPE_CHECKING:  # they import torch, which takes seconds
+    from data.imaging import Segmentation
+    from pipelines.cases import Case
+    from pipelines.evaluate import CaseScores, Evaluation, Interval
 
 app = typer.Typer(
     help="Cancer Avatars: scans, variants and record to a patient's avatar. Research use only.",
@@ -34,6 +40,7 @@ app.add_typer(train_app, name="train")
 STEPS = 6
 StoreOption = Annotated[Path, typer.Option("--store", help="Folder of the avatar store.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+SEGMENTER_HELP = "glioma-net (shipped), or msnet or deepmedic (weights added once)."
 DEFAULT_STORE = Path("store")
 err = Console(stderr=True)
 out = Console()
@@ -43,9 +50,7 @@ out = Console()
 def run(
     study: Annotated[Path, typer.Argument(help="Folder with a study.yaml.")],
     store: StoreOption = DEFAULT_STORE,
-    segmenter: Annotated[
-        str | None, typer.Option(help="glioma-net (shipped) or msnet (weights added once).")
-    ] = None,
+    segmenter: Annotated[str | None, typer.Option(help=SEGMENTER_HELP)] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Files to a stored avatar, step by step; what was done before is not done again."""
@@ -197,7 +202,6 @@ def samples_insilico(folder: Path) -> None:
 @train_app.command("survival")
 def train_survival(cohort: Path, output: Path) -> None:
     """Fit the glioma survival model on the TCGA table and write it as JSON."""
-    from data.files import replace_atomically
     from pipelines.fit_survival import fit_survival
 
     with Progress(console=err) as bar:
@@ -213,21 +217,124 @@ def train_survival(cohort: Path, output: Path) -> None:
 
 
 @train_app.command("segmenter")
-def train_segmenter(config: Path, output: Path) -> None:
-    """Train the shipped glioma network on synthetic tumors; about half an hour on two cores."""
+def train_segmenter(
+    config: Path,
+    output: Path,
+    start_from: Annotated[
+        Path | None, typer.Option("--from", help="Weights of an earlier stage to begin with.")
+    ] = None,
+    cases: Annotated[
+        Path | None, typer.Option(help="Real cases to be taught from (configs/cases/*.yaml).")
+    ] = None,
+    leave_out: Annotated[
+        list[str] | None, typer.Option(help="A case not to be taught from; may be repeated.")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Stop after this long; the same command goes on.", min=0.1)
+    ] = None,
+) -> None:
+    """Train the glioma network; a run that was stopped goes on where it was."""
     from data.io.structured import read_model
+    from pipelines.cases import read_cases
+    from pipelines.glioma_samples import patient_of
     from pipelines.train_glioma_net import TrainingConfig, train
+    from pipelines.weights import segmenter_of
 
     settings = read_model(config, TrainingConfig, StudyError)
+    taught = [] if cases is None else read_cases(cases)
+    unknown = set(leave_out or ()) - {case.name for case in taught}
+    if unknown:
+        raise StudyError(f"--leave-out {', '.join(sorted(unknown))}: no such case in {cases}")
     with Progress(console=err) as bar:
+        chosen = [case for case in taught if case.name not in (leave_out or ())]
+        teacher = segmenter_of("msnet") if any(c.reference is None for c in chosen) else None
+        patients = [patient_of(c, teacher) for c in bar.track(chosen, description="teaching")]
         task = bar.add_task("training", total=settings.iterations)
-        train(
+        complete = train(
             settings,
             output,
-            lambda step, loss: bar.update(
-                task, completed=step + 1, description=f"training, loss {loss:.3f}"
+            patients=patients,
+            start_from=start_from,
+            stop_after_seconds=None if minutes is None else 60.0 * minutes,
+            on_step=lambda step, loss: bar.update(
+                task, completed=step, description=f"training, loss {loss:.3f}"
             ),
         )
+    if not complete:
+        err.print("Stopped in time; the same command goes on.")
+
+
+@app.command()
+def evaluate(
+    cases: Annotated[Path, typer.Argument(help="Labelled cases, as configs/cases/*.yaml.")],
+    segmenter: Annotated[str, typer.Option(help=SEGMENTER_HELP)] = "glioma-net",
+    only: Annotated[
+        str | None, typer.Option(help="Sequences to show it, by comma: t1c,flair.")
+    ] = None,
+    store: StoreOption = DEFAULT_STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """Score a segmenter on labelled cases: a table, and pictures of the worst in the store."""
+    with err.status("Loading the imaging libraries"):
+        from pipelines.cases import read_cases
+        from pipelines.evaluate import Gallery
+        from pipelines.evaluate import evaluate as evaluate_cases
+        from pipelines.weights import segmenter_of
+
+    gallery = Gallery()
+    with Progress(console=err, transient=True) as bar:
+        listed = read_cases(cases)
+        task = bar.add_task("segmenting", total=len(listed))
+
+        def on_case(case: Case, found: Segmentation, scores: CaseScores) -> None:
+            gallery.add(case, found, scores)
+            bar.update(task, advance=1)
+
+        shown = None if only is None else tuple(only.split(","))
+        result = evaluate_cases(listed, segmenter_of(segmenter), only=shown, on_case=on_case)
+    folder = store / "evaluations" / f"{cases.stem}-{segmenter}"
+    replace_atomically(
+        folder / "evaluation.json", (result.model_dump_json(indent=1) + "\n").encode()
+    )
+    gallery.write(folder / "worst.png")
+    if as_json:
+        sys.stdout.write(result.model_dump_json(indent=1) + "\n")
+        return
+    out.print(_scores_table(result))
+    for name, why in result.refused.items():
+        out.print(f"[yellow]refused[/yellow] {name}: {escape(why)}")
+    err.print(f"Scores and pictures of the worst cases: {folder}", soft_wrap=True)
+
+
+def _scores_table(result: Evaluation) -> Table:
+    table = Table(title=f"{result.segmenter} (Dice per case; research use only)")
+    table.add_column("case", no_wrap=True)
+    table.add_column("reference")
+    for column in ("WT", "TC", "ET", "HD95 WT, mm", "CPU s"):
+        table.add_column(column, justify="right")
+    for row in result.cases:
+        dice = [f"{row.regions[r].dice:.3f}" for r in ("WT", "TC", "ET")]
+        distance = f"{row.regions['WT'].hd95_mm:.1f}"
+        table.add_row(row.case, row.reference_by, *dice, distance, f"{row.cpu_seconds:.1f}")
+    table.add_section()
+
+    def shown(value: Interval, digits: int) -> str:
+        if value.low is None:
+            return f"{value.mean:.{digits}f}"
+        return f"{value.mean:.{digits}f} ({value.low:.{digits}f} to {value.high:.{digits}f})"
+
+    regions = [result.summary[r] for r in ("WT", "TC", "ET")]
+    for label, name, digits in (
+        ("mean Dice (95 % interval)", "dice", 3),
+        ("surface Dice at 1 mm", "surface_dice", 3),
+        ("HD95, mm", "hd95_mm", 1),
+        ("volume error, mL", "volume_error_ml", 1),
+        ("lesion-wise Dice", "lesion_dice", 3),
+    ):
+        table.add_row(label, "", *(shown(getattr(region, name), digits) for region in regions))
+    missed = [f"{r.lesions_missed} of {r.lesions}, {r.lesions_false} false" for r in regions]
+    table.add_row("lesions missed", "", *missed)
+    return table
 
 
 def _summary(avatar: Avatar) -> Table:

@@ -177,7 +177,7 @@ def _scan_step(
     table = scan.segmentation.labels if scan.segmentation else glioma.LABELS
     settings: dict[str, str | int | float | bool | None] = {}
     if scan.segmentation is None:
-        settings = {"kind": segmenter.kind, "weights_sha256": sha256_file(segmenter.weights)}
+        settings = dict(segmenter.settings)
 
     def make() -> _ScanResult:
         volumes = _without_negatives(scan)
@@ -192,7 +192,7 @@ def _scan_step(
             method=method,
             sources=scan.sources,
             settings=settings,
-            versions=versions_of("torch", "monai", "numpy", "scipy"),
+            versions=versions_of("torch", "openvino", "monai", "numpy", "scipy"),
             note="Automatic mask, not reviewed by a radiologist." if settings else "",
         )
         counted = Provenance(

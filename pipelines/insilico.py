@@ -16,9 +16,10 @@ from data.samples.sri24 import load_sri24
 from models.phantom.anatomy import Anatomy
 from models.phantom.contrast import render
 from models.phantom.lesion import grow_lesion
+from models.phantom.scanner import CLEAN
 
 PATIENT = "in-silico-01"
-SEED = 14
+SEED = 15
 TUMOR_ML = 55.0
 START_RAS_MM = (-75.0, 95.0, 90.0)
 """Where the tumor starts, in SRI24 millimetres: right temporo-parietal white matter."""
@@ -67,7 +68,9 @@ def write_insilico_study(folder: Path) -> Path:
         kind="ring",
     )
     labels = _upsampled(lesion.labels, fine.shape) * fine.brain
-    images = render(fine, labels, ("t1", "t1c", "t2", "flair"), rng, random_share=0.0)
+    images = render(
+        fine, labels, ("t1", "t1c", "t2", "flair"), rng, scanner=CLEAN, random_share=0.0
+    )
     for name, image in images.items():
         scaled = np.where(fine.brain, np.rint(image * 300), 0).astype(np.int16)
         replace_atomically(folder / f"{name}.nii.gz", encode_nifti(grid.with_array(scaled)))

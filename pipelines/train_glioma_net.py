@@ -1,36 +1,44 @@
-"""Train the project's own glioma network, on synthetic tumors alone.
+"""Train the project's own glioma network, in stages, resumable at any step.
 
-One process makes heads with tumors, another trains; each sample is used a few times. Same config, same
-samples (their order across processes is fixed by index, so a run can be repeated).
+One process trains while others make the samples. Samples come in chunks; a chunk is shuffled and
+shown several times, then thrown away. What step ``n`` sees follows from the config alone, so a run
+that was stopped goes on as if it had not been.
 """
 
 from __future__ import annotations
 
 import copy
 import json
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import get_context
+from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from monai.losses import DiceCELoss
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from safetensors.torch import save_file
-from scipy.ndimage import zoom
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
-from data.imaging import Volume
-from data.samples.sri24 import load_sri24
-from models.phantom.anatomy import Anatomy, vary
-from models.phantom.contrast import render
-from models.phantom.lesion import grow_lesion, seed_point
-from models.segmentation.glioma_net import SEQUENCES, SPACING_MM, build_glioma_net, z_score
-from models.segmentation.regions import regions_of
+from data.errors import StudyError, WeightsError
+from models.phantom.patient import Patient
+from models.segmentation.glioma_net import build_glioma_net
+from pipelines.glioma_samples import (
+    Sample,
+    SampleConfig,
+    atlas_anatomy,
+    is_taught,
+    synthetic_samples,
+    taught_samples,
+)
 
-Sample = tuple[NDArray[np.float32], NDArray[np.float32]]
+CHECKPOINT_EVERY = 100
+WARM_UP = 0.05
+"""Share of the iterations over which the learning rate rises; then it falls along a cosine."""
 
 
 class TrainingConfig(BaseModel):
@@ -40,137 +48,230 @@ class TrainingConfig(BaseModel):
 
     seed: int
     iterations: int = Field(gt=0)
-    batch_size: int = Field(gt=0)
-    uses_per_sample: int = Field(gt=0, description="how often each synthetic head is trained on")
+    samples_per_step: int = Field(gt=0)
+    heads_per_chunk: int = Field(gt=0)
+    uses_per_sample: int = Field(gt=0)
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
     ema_decay: float = Field(gt=0, lt=1)
-    crop_voxels: tuple[int, int, int]
-    smallest_tumor_ml: float = Field(gt=0)
-    largest_tumor_ml: float = Field(gt=0)
     workers: int = Field(gt=0)
+    samples: SampleConfig
+
+    @property
+    def steps_per_chunk(self) -> int:
+        """Steps that one chunk of heads lasts."""
+        shown = self.heads_per_chunk * self.samples.views_per_head * self.uses_per_sample
+        return max(1, shown // self.samples_per_step)
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step."""
+        done = step / self.iterations
+        if done < WARM_UP:
+            return self.learning_rate * (done / WARM_UP + 1e-3)
+        turned = math.pi * (done - WARM_UP) / (1 - WARM_UP)
+        return self.learning_rate * (0.5 * (1 + math.cos(turned)) + 1e-3)
 
 
-def atlas_anatomy() -> Anatomy:
-    """SRI24 at the network's spacing, cropped to the head; RAS axes."""
-    atlas = load_sri24()
-    maps = [_halved(v) for v in (atlas.white, atlas.grey, atlas.csf)]
-    inside = np.argwhere(sum(maps) > 0.5)
-    low = np.maximum(inside.min(0) - 4, 0)
-    high = inside.max(0) + 5
-    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    return Anatomy(maps[0][box], maps[1][box], maps[2][box], (SPACING_MM,) * 3)
+class Run:
+    """A training run in memory: network, its running average and the optimizer, and where it is."""
+
+    def __init__(self, config: TrainingConfig) -> None:
+        torch.manual_seed(config.seed)
+        self.config = config
+        self.net = build_glioma_net().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self.average = copy.deepcopy(self.net)
+        self.optimizer = torch.optim.AdamW(
+            self.net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.loss_of = DiceCELoss(sigmoid=True)
+        self.step = 0
+        self.seconds = 0.0
+
+    def learn(self, samples: list[Sample]) -> float:
+        """One step on a few samples, one at a time since heads differ in size; returns the loss."""
+        self.optimizer.param_groups[0]["lr"] = self.config.rate(self.step)
+        self.optimizer.zero_grad()
+        total = 0.0
+        for sample in samples:
+            images = torch.from_numpy(sample.images)[None]
+            images = images.contiguous(memory_format=torch.channels_last_3d)
+            with torch.autocast("cpu", torch.bfloat16):
+                logits = self.net(images)
+            loss = self.loss_of(logits.float(), torch.from_numpy(sample.regions)[None])
+            (loss / len(samples)).backward()
+            total += float(loss.detach()) / len(samples)
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        self.optimizer.step()
+        decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for kept, new in zip(self.average.parameters(), self.net.parameters(), strict=True):
+                kept.lerp_(new, 1 - decay)
+        self.step += 1
+        return total
+
+    def start_from(self, weights: Path) -> None:
+        """Take the weights of an earlier stage."""
+        for net in (self.net, self.average):
+            net.load_state_dict(load_file(weights))
+
+    def save(self, path: Path) -> None:
+        """Write everything that is needed to go on."""
+        tensors = {f"net.{k}": v for k, v in self.net.state_dict().items()}
+        tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
+        for n, state in enumerate(self.optimizer.state_dict()["state"].values()):
+            tensors |= {f"optimizer.{n}.{k}": torch.as_tensor(v) for k, v in state.items()}
+        facts = {
+            "step": str(self.step),
+            "seconds": str(self.seconds),
+            "config": _digest(self.config),
+        }
+        _replace(path, {k: v.contiguous() for k, v in tensors.items()}, facts)
+
+    def resume(self, path: Path) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            WeightsError: it belongs to another config.
+        """
+        with safe_open(path, "pt") as opened:
+            facts = opened.metadata()
+        if facts["config"] != _digest(self.config):
+            raise WeightsError(f"{path}: was made with another config; move it away to start again")
+        tensors = load_file(path)
+        for name, net in (("net", self.net), ("average", self.average)):
+            net.load_state_dict(_under(tensors, name))
+        whole = self.optimizer.state_dict()
+        count = len(whole["param_groups"][0]["params"])
+        whole["state"] = {n: _under(tensors, f"optimizer.{n}") for n in range(count)}
+        self.optimizer.load_state_dict(whole)
+        self.step, self.seconds = int(facts["step"]), float(facts["seconds"])
 
 
-def _halved(volume: Volume) -> NDArray[np.float32]:
-    return np.asarray(zoom(volume.reoriented("RAS").array, 0.5, order=1), np.float32)
+def _under(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {
+        k.removeprefix(f"{prefix}."): v for k, v in tensors.items() if k.startswith(f"{prefix}.")
+    }
 
 
-def synthetic_sample(anatomy: Anatomy, config: TrainingConfig, index: int) -> Sample:
-    """Sample number ``index``: (2, i, j, k) z-scored images and (3, i, j, k) region masks."""
-    rng = np.random.default_rng([config.seed, index])
-    volume = np.exp(rng.uniform(np.log(config.smallest_tumor_ml), np.log(config.largest_tumor_ml)))
-    push = rng.uniform(0.0, 8.0)
-    head = vary(
-        anatomy,
-        rng,
-        push_at=seed_point(anatomy, rng).astype(float),
-        push_radius_mm=rng.uniform(15.0, 35.0),
-        push_mm=push,
-    )
-    lesion = grow_lesion(head, seed_point(head, rng), rng, visible_volume_mm3=1000.0 * volume)
-    images = render(head, lesion.labels, SEQUENCES, rng)
-    scaled = [z_score(images[name], head.brain) for name in SEQUENCES]
-    stack = np.stack([*scaled, *regions_of(lesion.labels).astype(np.float32)])
-    fitted = _fit(stack, config.crop_voxels)
-    return fitted[: len(SEQUENCES)], fitted[len(SEQUENCES) :]
+def _digest(config: TrainingConfig) -> str:
+    return config.model_dump_json(exclude={"workers"})
 
 
-def _fit(stack: NDArray[np.float32], size: tuple[int, int, int]) -> NDArray[np.float32]:
-    """Pad with zeros or cut at the end so that each axis has ``size`` voxels."""
-    out = np.zeros((stack.shape[0], *size), np.float32)
-    i, j, k = (min(a, b) for a, b in zip(stack.shape[1:], size, strict=True))
-    out[:, :i, :j, :k] = stack[:, :i, :j, :k]
-    return out
+def _replace(path: Path, tensors: dict[str, torch.Tensor], facts: dict[str, str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    save_file(tensors, temporary, facts)
+    temporary.replace(path)
 
 
 _worker: dict[str, Any] = {}
 
 
-def _start_worker(config: TrainingConfig) -> None:
-    _worker.update(anatomy=atlas_anatomy(), config=config)
+def _start_worker(config: TrainingConfig, patients: Sequence[Patient]) -> None:
+    torch.set_num_threads(1)
+    _worker.update(anatomy=atlas_anatomy(), config=config, patients=patients)
 
 
-def _make(index: int) -> Sample:
-    return synthetic_sample(_worker["anatomy"], _worker["config"], index)
+def _make(index: int) -> list[Sample]:
+    config: TrainingConfig = _worker["config"]
+    if is_taught(config.samples, config.seed, index):
+        return taught_samples(_worker["patients"], config.samples, config.seed, index)
+    return synthetic_samples(_worker["anatomy"], config.samples, config.seed, index)
 
 
 def train(
     config: TrainingConfig,
     weights_path: Path,
+    *,
+    patients: Sequence[Patient] = (),
+    start_from: Path | None = None,
+    stop_after_seconds: float | None = None,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
-) -> None:
-    """Train and write the averaged weights as safetensors beside a JSON of how they were made."""
-    torch.manual_seed(config.seed)
+) -> bool:
+    """Train, or go on training, and write the averaged weights as safetensors.
+
+    A checkpoint lies beside the weights (``.checkpoint.safetensors``) until the run is complete.
+
+    Args:
+        config: what to do.
+        weights_path: the result; beside it a JSON of how it was made.
+        patients: real heads with a teacher's labels, where the config asks for a share of them.
+        start_from: weights to begin with, where the run is new.
+        stop_after_seconds: stop cleanly once this much time has passed; call again to go on.
+        on_step: told the step and its loss.
+
+    Returns:
+        Whether the run is complete.
+
+    Raises:
+        WeightsError: the checkpoint that lies there belongs to another config.
+        StudyError: the config asks for patients and there are none.
+    """
+    if config.samples.taught_share > 0 and not patients:
+        raise StudyError("this training is taught by patients (taught_share), and none were given")
     torch.set_num_threads(1)
-    net = build_glioma_net()
-    average = copy.deepcopy(net)
-    optimizer = torch.optim.AdamW(
-        net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.learning_rate, total_steps=config.iterations, pct_start=0.05
-    )
-    loss_of = DiceCELoss(sigmoid=True, batch=True)
-    started = time.monotonic()
-    rng = np.random.default_rng(config.seed)
-    with get_context("spawn").Pool(config.workers, _start_worker, (config,)) as pool:
-        batches = _batches(pool.imap(_make, range(10**9)), config, rng)
-        for step in range(config.iterations):
-            images, masks = next(batches)
-            optimizer.zero_grad()
-            loss = loss_of(net(images), masks)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            decay = min(config.ema_decay, (1 + step) / (10 + step))
-            with torch.no_grad():
-                for kept, new in zip(average.parameters(), net.parameters(), strict=True):
-                    kept.lerp_(new, 1 - decay)
-            on_step(step, float(loss.detach()))
-            if step % 100 == 99 or step + 1 == config.iterations:
-                _save(average, config, weights_path, step + 1, time.monotonic() - started)
+    run = Run(config)
+    checkpoint = weights_path.with_suffix(".checkpoint.safetensors")
+    if checkpoint.is_file():
+        run.resume(checkpoint)
+    elif start_from is not None:
+        run.start_from(start_from)
+    started, before = time.monotonic(), run.seconds
+    with get_context("spawn").Pool(config.workers, _start_worker, (config, patients)) as pool:
+        for chosen in _steps(pool, config, run.step):
+            loss = run.learn(chosen)
+            passed = time.monotonic() - started
+            run.seconds = before + passed
+            on_step(run.step, loss)
+            complete = run.step == config.iterations
+            stopping = stop_after_seconds is not None and passed > stop_after_seconds
+            if complete or stopping or run.step % CHECKPOINT_EVERY == 0:
+                run.save(checkpoint)
+                _write_weights(run, weights_path)
+            if complete or stopping:
+                break
         pool.terminate()
+    if complete:
+        checkpoint.unlink()
+    return complete
 
 
-def _batches(
-    samples: Iterator[Sample], config: TrainingConfig, rng: np.random.Generator
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Draw batches from a sliding pool, flipped at random; a sample leaves after its last use."""
-    pool: list[tuple[Sample, int]] = []
+def _steps(pool: Pool, config: TrainingConfig, step: int) -> Iterator[list[Sample]]:
+    """The samples of every step from ``step`` on; the next chunk is made while one is used."""
+    chunk = step // config.steps_per_chunk
+    pending = _ask(pool, config, chunk)
     while True:
-        while len(pool) < 4 * config.batch_size:
-            pool.append((next(samples), config.uses_per_sample))
-        chosen = []
-        for _ in range(config.batch_size):
-            at = int(rng.integers(len(pool)))
-            (images, masks), left = pool.pop(at)
-            chosen.append((images, masks))
-            if left > 1:
-                pool.append(((images[:, ::-1], masks[:, ::-1]), left - 1))
-        yield (
-            torch.from_numpy(np.stack([c[0] for c in chosen])),
-            torch.from_numpy(np.stack([c[1] for c in chosen])),
+        heads, pending = pending.get(), _ask(pool, config, chunk + 1)
+        samples = [view for views in heads for view in views]
+        rng = np.random.default_rng([config.seed, chunk, 1])
+        order = np.concatenate(
+            [rng.permutation(len(samples)) for _ in range(config.uses_per_sample)]
         )
+        flips = rng.random(len(order)) < 0.5
+        for n in range(step % config.steps_per_chunk, config.steps_per_chunk):
+            at = range(n * config.samples_per_step, (n + 1) * config.samples_per_step)
+            yield [_mirrored(samples[order[i]], bool(flips[i])) for i in at]
+        chunk, step = chunk + 1, 0
 
 
-def _save(
-    net: torch.nn.Module, config: TrainingConfig, path: Path, iterations: int, seconds: float
-) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    save_file({k: v.contiguous() for k, v in net.state_dict().items()}, temporary)
-    temporary.replace(path)
-    facts = {"config": config.model_dump(), "iterations": iterations, "seconds": round(seconds)}
+def _ask(pool: Pool, config: TrainingConfig, chunk: int) -> Any:
+    first = chunk * config.heads_per_chunk
+    return pool.map_async(_make, range(first, first + config.heads_per_chunk), chunksize=1)
+
+
+def _mirrored(sample: Sample, flip: bool) -> Sample:
+    if not flip:
+        return sample
+    return Sample(sample.images[:, ::-1].copy(), sample.regions[:, ::-1].copy())
+
+
+def _write_weights(run: Run, path: Path) -> None:
+    """Half precision is enough for weights and half the size; arithmetic is in single."""
+    weights = {k: v.half().contiguous() for k, v in run.average.state_dict().items()}
+    _replace(path, weights, {})
+    facts = {
+        "config": run.config.model_dump(),
+        "iterations": run.step,
+        "seconds": round(run.seconds),
+    }
     path.with_suffix(".training.json").write_text(json.dumps(facts, indent=2) + "\n")

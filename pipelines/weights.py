@@ -9,13 +9,18 @@ from data.errors import WeightsError
 from data.files import replace_atomically, sha256_file
 from data.samples.distribution import cache_dir
 from models.segmentation.base import Segmenter
-from models.segmentation.msnet import MSNet
 from models.segmentation.own import GliomaNet
 from models.segmentation.registry import SEGMENTERS
 
 KNOWN_WEIGHTS = {
+    "captk_deepmedic_hgg587_fp32.npz": "5538e75875fc70b01c724d43f9ef93a91414ba42a4b2cf56367ef05f72951f7c",
     "msnet_brats17_fp32.npz": "1001d7ff66d3422272f1a302baec40bb9412a1723646cb3635a64c1f38eccd15",
 }
+WEIGHTS_OF = {
+    "msnet": "msnet_brats17_fp32.npz",
+    "deepmedic": "captk_deepmedic_hgg587_fp32.npz",
+}
+"""Segmenters whose weights are not shipped."""
 DEFAULT_SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
@@ -69,6 +74,6 @@ def segmenter_of(kind: str) -> Segmenter:
     """
     if kind not in SEGMENTERS:
         raise WeightsError(f"no segmenter {kind!r}; known: {', '.join(SEGMENTERS)}")
-    if kind == "msnet":
-        return MSNet(weights=find_weights("msnet_brats17_fp32.npz"))
-    return GliomaNet()
+    if kind not in WEIGHTS_OF:
+        return GliomaNet()
+    return SEGMENTERS[kind].model_validate({"weights": find_weights(WEIGHTS_OF[kind])})

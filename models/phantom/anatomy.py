@@ -56,31 +56,53 @@ def vary(
         push_radius_mm: distance over which the push fades.
         push_mm: largest displacement.
     """
-    shape = anatomy.shape
-    spacing = np.array(anatomy.spacing_mm)
-    center = (np.array(shape) - 1) / 2
-    grid = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij")).astype(np.float32)
-    angles = rng.normal(0.0, 0.08, 3)
-    matrix = _rotation(angles) @ np.diag(rng.normal(1.0, 0.06, 3).clip(0.85, 1.15))
-    turned = np.tensordot(matrix, grid - center[:, None, None, None], axes=1)
-    source = (turned + center[:, None, None, None]).astype(np.float32)
-    for axis in range(3):
-        amplitude = rng.uniform(0.5, 4.0) / spacing[axis]
-        source[axis] += np.float32(amplitude) * smooth_noise(shape, 24.0 / spacing[axis], rng)
+    shape, spacing = anatomy.shape, np.array(anatomy.spacing_mm)
+    source = random_warp(shape, anatomy.spacing_mm, rng)
     if push_at is not None and push_mm > 0.0:
+        grid = np.indices(shape, np.float32)
         offset = (grid - push_at[:, None, None, None]) * spacing[:, None, None, None]
         distance = np.sqrt((offset**2).sum(0)) + 1e-3
         pull = push_mm * np.exp(-((distance / push_radius_mm) ** 2)) * (1 - np.exp(-distance / 4))
         source -= (offset / distance * pull / spacing[:, None, None, None]).astype(np.float32)
-    flip = rng.random() < 0.5
+    sharp = rng.uniform(1.0, 3.0)
+    folds = rng.uniform(0.0, 0.5) * smooth_noise(shape, 5.0 / spacing[0], rng)
+    maps = [anatomy.white, anatomy.grey, anatomy.csf]
+    if rng.random() < 0.5:
+        maps = [field[::-1] for field in maps]
+    white, grey, csf = (warped(field, source) for field in maps)
+    return _sharpened(Anatomy(white, grey, csf, anatomy.spacing_mm), sharp, folds)
 
-    def warp(field: Field) -> Field:
-        given = field[::-1] if flip else field
-        return np.asarray(
-            map_coordinates(given, source, order=1, mode="constant", output=np.float32)
-        )
 
-    return Anatomy(warp(anatomy.white), warp(anatomy.grey), warp(anatomy.csf), anatomy.spacing_mm)
+def random_warp(
+    shape: tuple[int, int, int], spacing_mm: tuple[float, float, float], rng: np.random.Generator
+) -> Field:
+    """Where each voxel (i, j, k) of another head comes from: (3, i, j, k) voxel indices."""
+    center = ((np.array(shape) - 1) / 2)[:, None, None, None]
+    angles = rng.normal(0.0, 0.08, 3)
+    matrix = _rotation(angles) @ np.diag(rng.normal(1.0, 0.06, 3).clip(0.85, 1.15))
+    turned = np.tensordot(matrix, np.indices(shape, np.float32) - center, axes=1)
+    source = np.asarray(turned + center, np.float32)
+    for axis, spacing in enumerate(spacing_mm):
+        amplitude = rng.uniform(0.5, 4.0) / spacing
+        source[axis] += np.float32(amplitude) * smooth_noise(shape, 24.0 / spacing, rng)
+    return source
+
+
+def warped(field: Field, source: Field) -> Field:
+    """``field`` (i, j, k) sampled at ``source``; zero from outside."""
+    return np.asarray(map_coordinates(field, source, order=1, mode="constant", output=np.float32))
+
+
+def _sharpened(anatomy: Anatomy, power: float, folds: Field) -> Anatomy:
+    """The maps of one head rather than of an average of many: raised to a power, shared out again.
+
+    ``folds`` moves the border between cortex and sulcus here and there.
+    """
+    total = anatomy.white + anatomy.grey + anatomy.csf
+    maps = np.stack([anatomy.white, anatomy.grey, anatomy.csf * np.exp(folds)]) ** power
+    maps *= total / np.maximum(maps.sum(0), 1e-6)
+    white, grey, csf = np.asarray(maps, np.float32)
+    return Anatomy(white, grey, csf, anatomy.spacing_mm)
 
 
 def _rotation(angles: NDArray[np.float64]) -> NDArray[np.float64]:

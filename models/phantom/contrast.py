@@ -1,8 +1,9 @@
-"""What a lesioned head looks like in MR: intensities per tissue and sequence, then scanner effects.
+"""What a lesioned head looks like in MR: signal per tissue and sequence, before and after a scanner.
 
 Values are relative to white matter = 1 in each sequence. The plausible ranges are drawn wide on
-purpose (no scanner is modelled); a share of fully random contrasts keeps a network from relying on
-them.
+purpose (no protocol is modelled); a share of fully random contrasts keeps a network from relying on
+them. T1 before and after contrast share what contrast does not change, and T2 and FLAIR lesions are
+bright together, as they are in a patient.
 """
 
 from __future__ import annotations
@@ -14,31 +15,33 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from models.phantom.anatomy import Anatomy
-from models.phantom.lesion import CORE, EDEMA, ENHANCING
+from models.phantom.decoys import decoys as draw_decoys
+from models.phantom.lesion import CAVITY, CORE, EDEMA, ENHANCING
 from models.phantom.noise import smooth_noise
+from models.phantom.scanner import Scanner, scan
 
 Field = NDArray[np.float32]
 Range = tuple[float, float]
 
 TISSUES: Mapping[str, Mapping[str, Range]] = {
-    "t1": {"white": (1, 1), "grey": (0.7, 0.9), "csf": (0.25, 0.5)},
-    "t1c": {"white": (1, 1), "grey": (0.72, 1.0), "csf": (0.25, 0.5)},
-    "t2": {"white": (1, 1), "grey": (1.15, 1.5), "csf": (2.0, 3.2)},
-    "flair": {"white": (1, 1), "grey": (1.05, 1.4), "csf": (0.2, 0.6)},
+    "t1": {"white": (1, 1), "grey": (0.68, 0.9), "csf": (0.2, 0.5)},
+    "t1c": {"white": (1, 1), "grey": (0.7, 1.0), "csf": (0.2, 0.5)},
+    "t2": {"white": (1, 1), "grey": (1.15, 1.6), "csf": (1.9, 3.4)},
+    "flair": {"white": (1, 1), "grey": (1.0, 1.4), "csf": (0.15, 0.7)},
 }
 LESIONS: Mapping[str, Mapping[int, Range]] = {
-    "t1": {CORE: (0.4, 0.8), EDEMA: (0.65, 0.95), ENHANCING: (0.6, 1.0)},
-    "t1c": {CORE: (0.4, 0.95), EDEMA: (0.65, 1.0), ENHANCING: (1.2, 2.4)},
-    "t2": {CORE: (1.6, 3.0), EDEMA: (1.6, 2.6), ENHANCING: (1.2, 2.2)},
-    "flair": {CORE: (0.6, 2.4), EDEMA: (1.35, 2.4), ENHANCING: (1.2, 2.4)},
+    "t1": {CORE: (0.35, 0.85), EDEMA: (0.65, 1.0), ENHANCING: (0.55, 1.05)},
+    "t1c": {CORE: (0.35, 0.85), EDEMA: (0.65, 1.05), ENHANCING: (1.15, 2.6)},
+    "t2": {CORE: (1.5, 3.2), EDEMA: (1.35, 2.7), ENHANCING: (1.1, 2.4)},
+    "flair": {CORE: (0.5, 2.4), EDEMA: (1.2, 2.5), ENHANCING: (1.1, 2.4)},
 }
-NON_ENHANCING_CORE: Mapping[str, Range] = {
-    "t1": (0.5, 0.85),
-    "t1c": (0.45, 0.9),
-    "t2": (1.7, 3.0),
-    "flair": (1.3, 2.5),
+SOLID_CORE: Mapping[str, Range] = {
+    "t1": (0.5, 0.95),
+    "t1c": (0.5, 1.0),
+    "t2": (1.4, 3.0),
+    "flair": (1.2, 2.5),
 }
-"""A solid non-enhancing core is bright on FLAIR where necrosis need not be."""
+"""A non-enhancing core of living tumor is bright on FLAIR where necrosis need not be."""
 
 
 def render(
@@ -47,69 +50,109 @@ def render(
     sequences: tuple[str, ...],
     rng: np.random.Generator,
     *,
+    scanner: Scanner | None = None,
     decoys: bool = True,
-    random_share: float = 0.15,
+    random_share: float = 0.12,
 ) -> dict[str, Field]:
     """One image per sequence, (i, j, k), zero outside the brain.
 
     Args:
-        decoys: add enhancing vessels, bright meninges and periventricular caps, which are not tumor.
+        labels: as ``models.phantom.lesion`` labels them, cavities included.
+        scanner: how bad an acquisition may get; the default is the training's.
+        decoys: add vessels, bright meninges and periventricular caps, which are not tumor.
         random_share: probability that tissue contrasts of a sequence are drawn at random.
     """
-    brain = anatomy.brain
-    enhancing = bool((labels == ENHANCING).any())
-    h = anatomy.spacing_mm[0]
-    soft = {value: _soften(labels == value, rng) for value in (CORE, EDEMA, ENHANCING)}
-    texture = smooth_noise(anatomy.shape, rng.uniform(4.0, 16.0) / h, rng)
-    images = {}
+    tissues = _tissues(sequences, rng, random_share)
+    extra = draw_decoys(anatomy, sequences, rng) if decoys else {}
+    healthy = {}
+    for name, level in tissues.items():
+        image = level["white"] * anatomy.white + level["grey"] * anatomy.grey
+        image += level["csf"] * anatomy.csf
+        healthy[name] = np.asarray(image + extra.get(name, 0.0), np.float32)
+    fluid = {name: level["csf"] for name, level in tissues.items()}
+    lesioned = paint(healthy, anatomy, labels, fluid, rng)
+    chosen = scanner or Scanner()
+    return {
+        name: scan(image, anatomy.brain, anatomy.spacing_mm, rng, chosen)
+        for name, image in lesioned.items()
+    }
+
+
+def paint(
+    images: Mapping[str, Field],
+    anatomy: Anatomy,
+    labels: NDArray[np.uint8],
+    fluid: Mapping[str, float],
+    rng: np.random.Generator,
+) -> dict[str, Field]:
+    """Put a lesion's signal into images of a head.
+
+    Args:
+        images: by sequence, (i, j, k), white matter about 1.
+        anatomy: the tissue of that head, which edema follows.
+        labels: the lesion.
+        fluid: signal of a cavity, by sequence.
+    """
+    levels = _lesion_levels(labels, rng)
+    soft = _soft_masks(anatomy, labels, rng)
+    texture = smooth_noise(anatomy.shape, rng.uniform(3.0, 16.0) / anatomy.spacing_mm[0], rng)
+    painted = {}
+    for name, given in images.items():
+        image = given
+        for value, mask in soft.items():
+            target = fluid[name] if value == CAVITY else levels[name][value]
+            grain = 1.0 + rng.uniform(0.0, 0.18) * texture
+            image = image + mask * (target * grain - image)
+        painted[name] = np.asarray(image, np.float32)
+    return painted
+
+
+def _tissues(
+    sequences: tuple[str, ...], rng: np.random.Generator, random_share: float
+) -> dict[str, dict[str, float]]:
+    levels: dict[str, dict[str, float]] = {}
     for name in sequences:
-        image = _tissue(anatomy, name, rng, random=rng.random() < random_share)
-        if decoys:
-            image += _decoys(anatomy, name, rng)
-        for value in (EDEMA, CORE, ENHANCING):
-            low_high = LESIONS[name][value]
-            if value == CORE and not enhancing:
-                low_high = NON_ENHANCING_CORE[name]
-            level = rng.uniform(*low_high) * (1.0 + rng.uniform(0.0, 0.15) * texture)
-            image += soft[value] * (level - image)
-        images[name] = _scan(image, brain, h, rng)
-    return images
+        if rng.random() < random_share:
+            levels[name] = {tissue: rng.uniform(0.3, 1.6) for tissue in TISSUES[name]}
+        elif name == "t1c" and "t1" in levels:
+            levels[name] = {t: v * rng.uniform(0.92, 1.12) for t, v in levels["t1"].items()}
+        else:
+            levels[name] = {t: rng.uniform(*r) for t, r in TISSUES[name].items()}
+    return levels
 
 
-def _soften(mask: NDArray[np.bool_], rng: np.random.Generator) -> Field:
-    soft = ndimage.gaussian_filter(mask.astype(np.float32), rng.uniform(0.3, 1.3))
-    return np.asarray(soft, np.float32)
+def _lesion_levels(
+    labels: NDArray[np.uint8], rng: np.random.Generator
+) -> dict[str, dict[int, float]]:
+    """Signal of each lesion part; one draw of water for T2 and FLAIR, one of T1 for both T1s."""
+    solid = not (labels == ENHANCING).any() or rng.random() < 0.3
+    levels: dict[str, dict[int, float]] = {name: {} for name in LESIONS}
+    for value in (CORE, EDEMA, ENHANCING):
+        wet, dark = rng.random(), rng.random()
+        for name, ranges in LESIONS.items():
+            low, high = SOLID_CORE[name] if value == CORE and solid else ranges[value]
+            shared = wet if name in ("t2", "flair") else dark
+            own = rng.random() if value == ENHANCING else 0.6 * shared + 0.4 * rng.random()
+            levels[name][value] = low + (high - low) * own
+    return levels
 
 
-def _tissue(anatomy: Anatomy, name: str, rng: np.random.Generator, *, random: bool) -> Field:
-    ranges = TISSUES[name]
-    level = {t: rng.uniform(0.3, 1.6) if random else rng.uniform(*ranges[t]) for t in ranges}
-    return np.asarray(
-        level["white"] * anatomy.white + level["grey"] * anatomy.grey + level["csf"] * anatomy.csf,
-        np.float32,
-    )
-
-
-def _decoys(anatomy: Anatomy, name: str, rng: np.random.Generator) -> Field:
-    extra = np.zeros(anatomy.shape, np.float32)
-    inner = ndimage.distance_transform_edt(anatomy.brain, anatomy.spacing_mm)
-    if name == "t1c":
-        vessels = smooth_noise(anatomy.shape, 8 / anatomy.spacing_mm[0], rng)
-        thin = (np.abs(vessels) < 0.05) & (anatomy.csf > 0.3)
-        extra += thin * rng.uniform(0.0, 1.2)
-        extra += ((inner < rng.uniform(1, 4)) & anatomy.brain) * rng.uniform(0.0, 0.6)
-    if name == "flair":
-        ventricle = (anatomy.csf > 0.7) & (inner > 20.0)
-        cap = ndimage.distance_transform_edt(~ventricle, anatomy.spacing_mm) < rng.uniform(1, 5)
-        extra += (cap & (anatomy.white > 0.4)) * rng.uniform(0.0, 0.6)
-        extra += ((inner < rng.uniform(1, 4)) & anatomy.brain) * rng.uniform(-0.2, 0.4)
-    return extra
-
-
-def _scan(image: Field, brain: NDArray[np.bool_], h: float, rng: np.random.Generator) -> Field:
-    """Blur, coil sensitivity, gamma and thermal noise, inside the brain."""
-    blurred = ndimage.gaussian_filter(image, rng.uniform(0.0, 1.6 / h, 3))
-    bias = np.exp(rng.uniform(0.0, 0.2) * smooth_noise(image.shape, 50 / h, rng))
-    scaled = np.clip(blurred * bias, 1e-3, None) ** rng.uniform(0.85, 1.2)
-    noisy = scaled + rng.uniform(0.0, 0.08) * rng.standard_normal(image.shape)
-    return np.where(brain, np.clip(noisy, 1e-3, None), 0.0).astype(np.float32)
+def _soft_masks(
+    anatomy: Anatomy, labels: NDArray[np.uint8], rng: np.random.Generator
+) -> dict[int, Field]:
+    """How much of each voxel looks like each part; edema fades towards its border and in cortex."""
+    soft = {}
+    for value in (EDEMA, CORE, ENHANCING, CAVITY):
+        mask = labels == value
+        if value == EDEMA:
+            mask = (labels == EDEMA) | (labels == CORE) | (labels == ENHANCING)
+        if not mask.any():
+            continue
+        soft[value] = ndimage.gaussian_filter(mask.astype(np.float32), rng.uniform(0.3, 1.2))
+    if EDEMA in soft:
+        depth = ndimage.distance_transform_edt(soft[EDEMA] > 0.5, anatomy.spacing_mm)
+        fade = rng.uniform(0.3, 1.0)
+        ramp = np.clip(fade + (1 - fade) * depth / rng.uniform(4.0, 15.0), 0.0, 1.0)
+        cortex = rng.uniform(0.0, 0.5) * anatomy.grey + rng.uniform(0.0, 0.8) * anatomy.csf
+        soft[EDEMA] = np.asarray(soft[EDEMA] * ramp * (1.0 - np.clip(cortex, 0, 0.9)), np.float32)
+    return soft

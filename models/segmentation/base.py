@@ -23,8 +23,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from data.errors import ImageError
+from data.files import sha256_file
 from data.imaging import Volume
+from models.segmentation.regions import labels_of
 
+MARGIN_VOXELS = 5
+"""Of the scan, kept around the brain; cropping comes first, since resampling costs by the voxel."""
 Predict = Callable[[NDArray[np.float32], NDArray[np.bool_]], NDArray[np.float32]]
 """(sequence, i, j, k) images and (i, j, k) brain to (region, i, j, k) probabilities."""
 
@@ -51,9 +55,20 @@ class Segmenter(BaseModel, ABC):
     def citation(self) -> str:
         """The work to cite for its masks."""
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """What decides its masks, for the provenance."""
+        chosen = self.model_dump(mode="json", exclude={"weights"})
+        return {k: str(v) for k, v in chosen.items()} | {
+            "weights_sha256": sha256_file(self.weights)
+        }
+
     @abstractmethod
-    def segment(self, images: Mapping[str, Volume], brain: Volume | None) -> Volume:
-        """Labels (uint8, 0 to 3) on the grid of ``images[self.requires[0]]``.
+    def regions(self, images: Mapping[str, Volume], brain: Volume | None) -> NDArray[np.float32]:
+        """Probabilities (3, i, j, k) of whole tumor, core and enhancing tumor, in [0, 1].
+
+        They are on the grid of ``images[self.requires[0]]``; 0 or 1 from a member that has no more
+        to say.
 
         Args:
             images: by sequence; all in one patient space.
@@ -62,6 +77,17 @@ class Segmenter(BaseModel, ABC):
         Raises:
             ImageError: a required sequence is missing, or there is no brain.
         """
+
+    def cleaned(self, labels: NDArray[np.uint8], voxel_mm3: float) -> NDArray[np.uint8]:
+        """Labels without what this member is known to find by mistake; here, all of them."""
+        return labels
+
+    @final
+    def segment(self, images: Mapping[str, Volume], brain: Volume | None) -> Volume:
+        """Labels (uint8, 0 to 3) on the grid of ``images[self.requires[0]]``; see ``regions``."""
+        labels = labels_of(self.regions(images, brain) > 0.5)
+        reference = images[self.requires[0]]
+        return reference.with_array(self.cleaned(labels, reference.voxel_volume_mm3))
 
     @final
     def require(self, images: Mapping[str, Volume], brain: Volume | None) -> None:
@@ -123,10 +149,14 @@ def predict_in_network_space(
     stack = [_on_grid(images[name], reference) for name in order]
     stack.append(torch.from_numpy(np.array(brain.array, np.float32))[None])
     image = MetaTensor(torch.cat(stack), affine=torch.from_numpy(np.array(reference.affine)))
-    steps: list[Any] = [Orientationd("image", axcodes=axis_codes, labels=None)]
+    steps: list[Any] = [
+        Orientationd("image", axcodes=axis_codes, labels=None),
+        CropForegroundd(
+            "image", source_key="image", select_fn=_brain_channel, margin=MARGIN_VOXELS
+        ),
+    ]
     if not np.allclose(reference.spacing_mm, spacing_mm, atol=1e-3):
         steps.append(Spacingd("image", pixdim=(spacing_mm,) * 3, mode="bilinear"))
-    steps.append(CropForegroundd("image", source_key="image", select_fn=_brain_channel, margin=5))
     if divisor > 1:
         steps.append(DivisiblePadd("image", k=divisor))
     there = Compose(steps)

@@ -25,7 +25,6 @@ from typing_extensions import override
 from data.errors import WeightsError
 from data.imaging import Volume
 from models.segmentation.base import Segmenter, brain_mask, predict_in_network_space
-from models.segmentation.regions import labels_of
 
 CHANNELS = ("flair", "t1", "t1c", "t2")
 SLAB_IN, SLAB_OUT, BATCH = 19, 11, 5
@@ -59,7 +58,7 @@ class MSNet(Segmenter):
         return "Wang et al. 2017, arXiv 1709.00382 (weights: UCL, BSD-3)"
 
     @override
-    def segment(self, images: Mapping[str, Volume], brain: Volume | None) -> Volume:
+    def regions(self, images: Mapping[str, Volume], brain: Volume | None) -> Array:
         self.require(images, brain)
         reference = images["t1c"]
         nets = {name: _load(self.weights, name) for name in ("wtax", "tcax", "enax")}
@@ -69,10 +68,9 @@ class MSNet(Segmenter):
             return _cascade(turned, inside.transpose(2, 1, 0), nets).transpose(0, 3, 2, 1).copy()
 
         mask = brain_mask(brain, reference)
-        regions = predict_in_network_space(
+        return predict_in_network_space(
             images, CHANNELS, mask, predict, axis_codes="LPS", spacing_mm=1.0, reference=reference
         )
-        return reference.with_array(labels_of(regions > 0.5))
 
 
 @lru_cache(maxsize=8)

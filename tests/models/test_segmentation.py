@@ -1,19 +1,27 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 from conftest import OBLIQUE
 
 from data.errors import ImageError, WeightsError
 from data.imaging import Volume
-from data.io.nifti import read_nifti
+from models.segmentation import deepmedic
 from models.segmentation.base import brain_mask, predict_in_network_space
+from models.segmentation.deepmedic import _classes, _name, _nested
 from models.segmentation.msnet import MSNet
 from models.segmentation.own import WEIGHTS, GliomaNet
 from models.segmentation.regions import labels_of, regions_of
 from models.segmentation.registry import SEGMENTERS
-from pipelines.sites.glioma import LABEL_ALIASES, LABELS
-from pipelines.weights import find_weights
+from models.segmentation.scores import dice
+from pipelines.cases import read_cases
+from pipelines.evaluate import evaluate
+from pipelines.weights import segmenter_of
+
+CASES = Path(__file__).parents[2] / "configs" / "cases" / "glioma_labelled.yaml"
 
 
 def head(affine=OBLIQUE, shape=(70, 80, 30)):
@@ -89,7 +97,7 @@ def test_a_sequence_on_another_grid_is_brought_to_the_reference_first():
 
 @pytest.mark.parametrize("kind", sorted(SEGMENTERS))
 def test_every_segmenter_refuses_a_study_without_a_sequence_it_needs(kind):
-    segmenter = MSNet(weights=WEIGHTS) if kind == "msnet" else GliomaNet()
+    segmenter = SEGMENTERS[kind](weights=WEIGHTS)
     for missing in ("t1c", "flair"):
         images = {s: head() for s in ("t1", "t1c", "t2", "flair") if s != missing}
         with pytest.raises(ImageError, match=rf"{kind} needs .* has no {missing}"):
@@ -132,29 +140,91 @@ def test_the_shipped_network_is_under_eight_megabytes_and_labels_on_the_grid_of_
     assert set(np.unique(labels.array)) <= {0, 1, 2, 3}
 
 
-def dice(found, meant):
-    total = found.sum() + meant.sum()
-    return 1.0 if total == 0 else 2 * (found & meant).sum() / total
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "case", "expected"),
+    # Measured on these files with the original networks (MSNet axial only). DeepMedic finds next to
+    # none of DU-7294's core: 0.186 as published, 0.05 here, where a brighter T1 decides.
+    [
+        ("msnet", "TCGA-DU-7294", {"WT": 0.951, "TC": 0.848}),
+        ("msnet", "TCGA-FG-6692", {"WT": 0.914, "TC": 0.933, "ET": 0.932}),
+        ("deepmedic", "TCGA-DU-7294", {"WT": 0.955}),
+        ("deepmedic", "TCGA-FG-6692", {"WT": 0.908, "TC": 0.908, "ET": 0.899}),
+    ],
+)
+def test_a_network_of_others_reaches_its_reference_dice(labelled, kind, case, expected):
+    result = evaluate([labelled[case]], segmenter_of(kind))
+    for region, value in expected.items():
+        assert result.summary[region].dice.mean == pytest.approx(value, abs=0.02)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("patient", "expected"),
-    # Measured on these files with the original networks, axial only.
-    [
-        ("TCGA-DU-7294", {"WT": 0.951, "TC": 0.848}),
-        ("TCGA-FG-6692", {"WT": 0.914, "TC": 0.933, "ET": 0.932}),
-    ],
-)
-def test_msnet_reaches_its_reference_dice(shared, patient, expected):
-    from data.imaging import Segmentation
-    from data.io.nifti import read_segmentation
+def test_openvino_and_torch_draw_the_same_mask_on_a_real_case(labelled):
+    case = labelled["TCGA-DU-7294"]
+    one, two = (
+        GliomaNet(engine=engine).segment(case.images, case.brain).array > 0
+        for engine in ("torch", "openvino")
+    )
+    assert dice(one, two) > 0.999
 
-    case = shared / "glioma" / patient
-    images = {s: read_nifti(case / f"{patient}_{s}.nii.gz") for s in ("t1", "t1c", "t2", "flair")}
-    images = {s: v.with_array(np.clip(v.array, 0, None)) for s, v in images.items()}
-    network = MSNet(weights=find_weights("msnet_brats17_fp32.npz"))
-    found = Segmentation(network.segment(images, None), LABELS)
-    meant = read_segmentation(case / f"{patient}_consensus_seg.nii.gz", LABELS, LABEL_ALIASES)
-    for region, value in expected.items():
-        assert dice(found.mask(region), meant.mask(region)) == pytest.approx(value, abs=0.02)
+
+@pytest.mark.slow
+def test_t1_and_t2_are_not_needed(labelled):
+    case = labelled["TCGA-DU-7294"]
+    pair = {name: case.images[name] for name in ("t1c", "flair")}
+    found = GliomaNet().segment(pair, case.brain)
+    assert dice(found.array > 0, case.reference.mask("WT")) > 0.6
+
+
+def test_regions_of_deepmedic_say_what_its_likeliest_class_says():
+    rng = np.random.default_rng(0)
+    classes = rng.dirichlet(np.ones(5) * 0.5, (6, 7, 8)).transpose(3, 0, 1, 2)
+    likeliest = classes.argmax(axis=0)
+    whole, core, enhancing = _nested(classes) > 0.5
+    assert np.array_equal(whole, likeliest > 0)
+    assert np.array_equal(core, np.isin(likeliest, (1, 3, 4)))
+    assert np.array_equal(enhancing, likeliest == 4)
+
+
+def test_a_voxel_of_deepmedic_does_not_depend_on_the_tile_it_falls_in(monkeypatch):
+    """With weights drawn at random: two tilings of one head agree where both computed."""
+    rng = np.random.default_rng(0)
+    weights = {}
+    widths = [4, 10, 12, 14, 16, 18, 20, 22, 25]
+    number = norm = 0
+    for path in range(3):
+        weights[_name("b", path)] = torch.zeros(4)
+        for layer in range(8):
+            shape = (widths[layer + 1], widths[layer], 3, 3, 3)
+            weights[_name("W", number)] = torch.from_numpy(
+                (rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
+            )
+            number += 1
+            if layer > 0:
+                _identity_norm(weights, norm, widths[layer])
+                norm += 1
+    for shape, width in (((60, 75, 3, 3, 3), 75), ((80, 60, 1, 1, 1), 60), ((5, 80, 1, 1, 1), 80)):
+        kernel = rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))
+        weights[_name("W", number)] = torch.from_numpy(kernel.astype(np.float32))
+        _identity_norm(weights, norm, width)
+        number, norm = number + 1, norm + 1
+    weights["b_3"] = torch.zeros(5)
+    scan = rng.standard_normal((4, 45, 30, 30)).astype(np.float32)
+    inside = np.ones(scan.shape[1:], bool)
+    whole = _classes(weights, scan, inside)
+    monkeypatch.setattr(deepmedic, "TILE", 15)
+    tiled = _classes(weights, scan, inside)
+    assert np.abs(whole - tiled).max() < 1e-4
+
+
+def _identity_norm(weights, n, width):
+    weights[_name("muBnsForRollingAverage", n)] = torch.zeros(width)
+    weights[_name("varBnsForRollingAverage", n)] = torch.ones(width)
+    weights[_name("gBn", n)] = torch.ones(width)
+    weights[_name("bBn", n)] = torch.zeros(width)
+    weights[_name("aPrelu", n)] = torch.full((width,), 0.1)
+
+
+@pytest.fixture(scope="module")
+def labelled(shared):
+    return {case.name: case for case in read_cases(CASES)}

@@ -1,0 +1,212 @@
+"""Score a segmenter on labelled cases: a table with bootstrap intervals and pictures of the worst."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from data.errors import ImageError, StudyError
+from data.imaging import Segmentation, Volume
+from models.segmentation.base import Segmenter
+from models.segmentation.scores import RegionScores, score
+from pipelines.cases import Case
+from pipelines.sites.glioma import LABELS
+
+REGIONS = ("WT", "TC", "ET")
+RESAMPLES = 2000
+SEED = 20261122
+LEVEL = 0.95
+
+
+class CaseScores(BaseModel):
+    """One case."""
+
+    model_config = ConfigDict(frozen=True)
+
+    case: str
+    reference_by: str
+    sequences: tuple[str, ...]
+    cpu_seconds: float
+    regions: dict[str, RegionScores]
+
+
+class Interval(BaseModel):
+    """A mean over cases and its percentile bootstrap interval (95 %); no interval for one case."""
+
+    model_config = ConfigDict(frozen=True)
+
+    mean: float
+    low: float | None
+    high: float | None
+
+
+class RegionSummary(BaseModel):
+    """One region over all cases."""
+
+    model_config = ConfigDict(frozen=True)
+
+    dice: Interval
+    hd95_mm: Interval
+    surface_dice: Interval
+    volume_error_ml: Interval
+    lesion_dice: Interval
+    lesions: int
+    lesions_missed: int
+    lesions_false: int
+
+
+class Evaluation(BaseModel):
+    """A segmenter on a set of cases."""
+
+    model_config = ConfigDict(frozen=True)
+
+    segmenter: str
+    settings: dict[str, str]
+    cases: tuple[CaseScores, ...]
+    refused: dict[str, str]
+    """Cases that the segmenter did not take, and why."""
+    summary: dict[str, RegionSummary]
+
+
+def evaluate(
+    cases: Sequence[Case],
+    segmenter: Segmenter,
+    *,
+    only: tuple[str, ...] | None = None,
+    on_case: Callable[[Case, Segmentation, CaseScores], None] = lambda case, found, scores: None,
+) -> Evaluation:
+    """Segment and score every case that has a reference.
+
+    Args:
+        cases: at least one of them with a reference.
+        segmenter: what is judged.
+        only: sequences to show it; the default is all that a case has.
+        on_case: told each result as it comes.
+
+    Raises:
+        StudyError: no case has a reference, or the segmenter refused every one.
+    """
+    rows, refused = [], {}
+    labelled = [(case, case.reference) for case in cases if case.reference is not None]
+    if not labelled:
+        raise StudyError("no case has a reference; add 'reference' to at least one")
+    for case, reference in labelled:
+        images = {k: v for k, v in case.images.items() if only is None or k in only}
+        started = time.process_time()
+        try:
+            mask = segmenter.segment(images, case.brain)
+        except ImageError as error:
+            refused[case.name] = str(error)
+            continue
+        seconds = time.process_time() - started
+        found = Segmentation(mask, LABELS)
+        row = CaseScores(
+            case=case.name,
+            reference_by=case.reference_by,
+            sequences=tuple(images),
+            cpu_seconds=round(seconds, 2),
+            regions=_scores(found, reference, case.name),
+        )
+        rows.append(row)
+        on_case(case, found, row)
+    if not rows:
+        reasons = "; ".join(f"{name}: {why}" for name, why in refused.items())
+        raise StudyError(f"{segmenter.kind} took none of the cases ({reasons})")
+    return Evaluation(
+        segmenter=segmenter.kind,
+        settings=segmenter.settings,
+        cases=tuple(rows),
+        refused=refused,
+        summary={region: _summary([row.regions[region] for row in rows]) for region in REGIONS},
+    )
+
+
+def _scores(found: Segmentation, reference: Segmentation, case: str) -> dict[str, RegionScores]:
+    if not found.volume.same_grid(reference.volume):
+        raise StudyError(f"case {case}: the reference is not on the grid of its T1c")
+    spacing = reference.volume.spacing_mm
+    return {r: score(found.mask(r), reference.mask(r), spacing) for r in REGIONS}
+
+
+def _summary(rows: list[RegionScores]) -> RegionSummary:
+    def over(name: str) -> Interval:
+        return interval([float(getattr(row, name)) for row in rows])
+
+    return RegionSummary(
+        dice=over("dice"),
+        hd95_mm=over("hd95_mm"),
+        surface_dice=over("surface_dice"),
+        volume_error_ml=over("volume_error_ml"),
+        lesion_dice=over("lesion_dice"),
+        lesions=sum(row.lesions for row in rows),
+        lesions_missed=sum(row.lesions_missed for row in rows),
+        lesions_false=sum(row.lesions_false for row in rows),
+    )
+
+
+def interval(values: Sequence[float]) -> Interval:
+    """Mean and percentile bootstrap interval over cases (Efron 1979); seeded."""
+    array = np.asarray(values, float)
+    if len(array) < 2:
+        return Interval(mean=float(array.mean()), low=None, high=None)
+    rng = np.random.default_rng(SEED)
+    means = array[rng.integers(len(array), size=(RESAMPLES, len(array)))].mean(axis=1)
+    tail = (1.0 - LEVEL) / 2
+    low, high = np.quantile(means, [tail, 1.0 - tail])
+    return Interval(mean=float(array.mean()), low=float(low), high=float(high))
+
+
+class Gallery:
+    """Pictures of the cases with the lowest whole-tumor Dice: found in color, reference as a line."""
+
+    def __init__(self, rows: int = 4) -> None:
+        self.rows = rows
+        self._kept: list[tuple[float, str, Volume, Segmentation, Segmentation]] = []
+
+    def add(self, case: Case, found: Segmentation, scores: CaseScores) -> None:
+        """Keep a case if it is among the worst."""
+        if case.reference is None:
+            return
+        shown = case.images.get("flair") or next(iter(case.images.values()))
+        dice = scores.regions["WT"].dice
+        self._kept.append((dice, case.name, shown, found, case.reference))
+        self._kept = sorted(self._kept, key=lambda kept: kept[0])[: self.rows]
+
+    def write(self, path: Path) -> None:
+        """Save as PNG; rows are cases, columns three slices through the error's largest extent."""
+        import matplotlib.figure
+
+        figure = matplotlib.figure.Figure(figsize=(10, 3.4 * len(self._kept)), layout="constrained")
+        axes = figure.subplots(len(self._kept), 3, squeeze=False)
+        for row, (dice, name, image, found, reference) in zip(axes, self._kept, strict=True):
+            self._row(row, image, found, reference)
+            row[0].set_title(f"{name}: whole-tumor Dice {dice:.3f}", loc="left", fontsize=10)
+        figure.suptitle("Found (color) and reference (white line). Research use only.", fontsize=10)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=110)
+
+    def _row(
+        self, axes: Iterable[Any], image: Volume, found: Segmentation, reference: Segmentation
+    ) -> None:
+        turned = image.reoriented("RAS").array
+        mine = found.volume.reoriented("RAS").array
+        meant = reference.volume.reoriented("RAS").array > 0
+        wrong = (mine > 0) != meant
+        high = float(np.quantile(turned[turned > 0], 0.995)) if (turned > 0).any() else 1.0
+        for axis, ax in enumerate(axes):
+            others = tuple(n for n in range(3) if n != axis)
+            at = int(np.argmax(wrong.sum(axis=others)))
+            cut = [np.take(v, at, axis).T for v in (turned, mine, meant)]
+            ax.imshow(
+                cut[0], cmap="gray", origin="lower", vmin=min(0.0, float(cut[0].min())), vmax=high
+            )
+            shade = np.ma.masked_equal(cut[1], 0)
+            ax.imshow(shade, origin="lower", cmap="viridis", alpha=0.5, vmin=0, vmax=3)
+            if cut[2].any():
+                ax.contour(cut[2], levels=[0.5], colors="white", linewidths=0.8)
+            ax.set_axis_off()

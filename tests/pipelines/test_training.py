@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from safetensors.torch import load_file
+
+from data.errors import StudyError, WeightsError
+from models.phantom.anatomy import Anatomy
+from models.segmentation.glioma_net import DIVISOR, REQUIRED, SEQUENCES
+from pipelines import glioma_samples, train_glioma_net
+from pipelines.glioma_samples import SampleConfig, shown_sequences, synthetic_samples
+from pipelines.train_glioma_net import TrainingConfig, train
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+def config(**changes) -> TrainingConfig:
+    given = yaml.safe_load((CONFIGS / "train_glioma_net.yaml").read_text())
+    given["samples"] |= {"smallest_tumor_ml": 3.0, "largest_tumor_ml": 20.0}
+    given |= {"iterations": 6, "heads_per_chunk": 1, "uses_per_sample": 2}
+    return TrainingConfig.model_validate(given | changes)
+
+
+@pytest.mark.parametrize("name", ["train_glioma_net.yaml", "teach_glioma_net.yaml"])
+def test_the_shipped_configs_are_valid_and_their_rate_rises_and_falls(name):
+    settings = TrainingConfig.model_validate(yaml.safe_load((CONFIGS / name).read_text()))
+    rates = [settings.rate(step) for step in range(settings.iterations)]
+    top = int(np.argmax(rates))
+    assert 0 < top < 0.1 * settings.iterations
+    assert rates[-1] < 0.01 * rates[top] + 1e-5
+
+
+@pytest.fixture
+def small_head(monkeypatch):
+    """A head of 48 x 56 x 48 voxels in place of the atlas."""
+    shape = (48, 56, 48)
+    grid = np.indices(shape) - (np.array(shape)[:, None, None, None] - 1) / 2
+    radius = np.sqrt(((grid / 22.0) ** 2).sum(0))
+    maps = [
+        (m).astype(np.float32)
+        for m in (radius < 0.8, (radius >= 0.8) & (radius < 0.9), (radius >= 0.9) & (radius < 1))
+    ]
+    return Anatomy(*maps, (2.0, 2.0, 2.0))
+
+
+def test_a_sample_is_the_same_for_its_number_and_fits_the_network(small_head):
+    settings = config().samples
+    one, again, other = (synthetic_samples(small_head, settings, 1, n)[0] for n in (4, 4, 5))
+    assert np.array_equal(one.images, again.images)
+    assert not np.array_equal(one.images.sum(), other.images.sum())
+    assert one.images.shape[0] == len(SEQUENCES)
+    assert all(n % DIVISOR == 0 for n in one.images.shape[1:])
+    assert one.regions.shape[1:] == one.images.shape[1:]
+    assert one.regions[0].sum() >= one.regions[1].sum() >= one.regions[2].sum()
+
+
+def test_required_sequences_are_always_shown_and_the_others_sometimes():
+    rng = np.random.default_rng(0)
+    shown = np.array([shown_sequences(config().samples, rng) for _ in range(400)])
+    assert shown[:, : len(REQUIRED)].all()
+    pair_only = (~shown[:, len(REQUIRED) :]).all(axis=1).mean()
+    assert 0.4 < pair_only < 0.65
+
+
+@pytest.mark.slow
+def test_a_training_that_was_stopped_ends_with_the_weights_of_one_that_was_not(
+    tmp_path, small_head, monkeypatch
+):
+    monkeypatch.setattr(train_glioma_net, "get_context", lambda kind: _InProcess())
+    monkeypatch.setattr(train_glioma_net, "atlas_anatomy", lambda: small_head)
+    whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
+    assert train(config(), whole)
+    calls = 0
+    while not train(config(), parts, stop_after_seconds=0.0):
+        calls += 1
+    assert calls == config().iterations - 1
+    one, two = load_file(whole), load_file(parts)
+    assert all((one[k] - two[k]).abs().max() < 1e-5 for k in one)
+    assert not list(tmp_path.glob("*.checkpoint.*"))
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_another_config_is_refused(tmp_path, small_head, monkeypatch):
+    monkeypatch.setattr(train_glioma_net, "get_context", lambda kind: _InProcess())
+    monkeypatch.setattr(train_glioma_net, "atlas_anatomy", lambda: small_head)
+    path = tmp_path / "net.safetensors"
+    assert not train(config(), path, stop_after_seconds=0.0)
+    with pytest.raises(WeightsError, match="another config"):
+        train(config(seed=1), path)
+
+
+def test_a_taught_training_without_patients_is_refused(tmp_path):
+    taught = config().samples.model_dump() | {"taught_share": 0.5}
+    with pytest.raises(StudyError, match="none were given"):
+        train(config(samples=SampleConfig(**taught)), tmp_path / "net.safetensors")
+
+
+def test_about_the_share_asked_for_is_taught():
+    settings = SampleConfig(**(config().samples.model_dump() | {"taught_share": 0.6}))
+    taught = [glioma_samples.is_taught(settings, 1, n) for n in range(400)]
+    assert 0.5 < np.mean(taught) < 0.7
+
+
+class _InProcess:
+    """The part of a multiprocessing context that training uses, without processes."""
+
+    def Pool(self, workers, start, arguments):
+        start(*arguments)
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return None
+
+    def terminate(self):
+        return None
+
+    def map_async(self, make, indices, chunksize):
+        made = [make(n) for n in indices]
+
+        class Made:
+            def get(self):
+                return made
+
+        return Made()
