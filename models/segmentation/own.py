@@ -69,7 +69,7 @@ class GliomaNet(Segmenter):
                 scaled[SEQUENCES.index(name)] = z_score(channel, inside)
             straight = expit(forward(scaled[None])[0])
             mirrored = expit(forward(scaled[None, :, ::-1])[0])[:, ::-1]
-            return _calibrated((straight + mirrored) / 2) * inside
+            return np.asarray((straight + mirrored) / 2 * inside, np.float32)
 
         mask = brain_mask(brain, reference)
         found = predict_in_network_space(
@@ -82,7 +82,7 @@ class GliomaNet(Segmenter):
             divisor=DIVISOR,
             reference=reference,
         )
-        return found * (mask.array > 0)
+        return _calibrated(found) * (mask.array > 0)
 
     @override
     def cleaned(self, labels: NDArray[np.uint8], voxel_mm3: float) -> NDArray[np.uint8]:
