@@ -1,4 +1,4 @@
-"""Runs a trained network on a CPU: OpenVINO where it is installed and can, torch otherwise.
+"""Runs a trained network: in OpenVINO on the CPU, or in torch on a GPU where there is one.
 
 OpenVINO silently computes in bfloat16 on processors that have it; here the precision is always said.
 The converted network (IR) is kept beside the weights and made again when they change.
@@ -6,6 +6,7 @@ The converted network (IR) is kept beside the weights and made again when they c
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable
 from functools import lru_cache
@@ -128,10 +129,10 @@ def _ir(openvino: Any, net: torch.nn.Module, weights: Path, channels: int) -> Pa
 def _saved(openvino: Any, model: Any, path: Path) -> Path:
     """Both files of an IR, whole or not at all; the .xml last, since it is what is looked for."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    probe = path.with_suffix(".tmp")
+    probe = path.with_name(f"{path.stem}.{os.getpid()}.tmp")
     probe.touch()
     probe.unlink()
-    temporary = path.with_name(f"{path.stem}.tmp.xml")
+    temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp.xml")  # others may convert too
     openvino.save_model(model, temporary, compress_to_fp16=False)
     temporary.with_suffix(".bin").replace(path.with_suffix(".bin"))
     return temporary.replace(path)
