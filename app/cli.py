@@ -37,10 +37,12 @@ app.add_typer(study_app, name="study")
 app.add_typer(samples_app, name="samples")
 app.add_typer(train_app, name="train")
 
-STEPS = 6
+STEPS = 7
 StoreOption = Annotated[Path, typer.Option("--store", help="Folder of the avatar store.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-SEGMENTER_HELP = "glioma-net (shipped), or msnet or deepmedic (weights added once)."
+SEGMENTER_HELP = (
+    "glioma-net (shipped); msnet, deepmedic (weights added once); ensemble (all that are there)."
+)
 DEFAULT_STORE = Path("store")
 err = Console(stderr=True)
 out = Console()
@@ -51,6 +53,9 @@ def run(
     study: Annotated[Path, typer.Argument(help="Folder with a study.yaml.")],
     store: StoreOption = DEFAULT_STORE,
     segmenter: Annotated[str | None, typer.Option(help=SEGMENTER_HELP)] = None,
+    despite_flags: Annotated[
+        bool, typer.Option("--despite-flags", help="Segment what the quality gate would refuse.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Files to a stored avatar, step by step; what was done before is not done again."""
@@ -68,7 +73,9 @@ def run(
             )
             bar.update(task, advance=1, description="working")
 
-        avatar = run_study(study, opened, segmenter=segmenter, watch=watch)
+        avatar = run_study(
+            study, opened, segmenter=segmenter, despite_flags=despite_flags, watch=watch
+        )
     if as_json:
         sys.stdout.write(avatar.to_json() + "\n")
     else:
@@ -291,7 +298,9 @@ def evaluate(
             bar.update(task, advance=1)
 
         shown = None if only is None else tuple(only.split(","))
-        result = evaluate_cases(listed, segmenter_of(segmenter), only=shown, on_case=on_case)
+        result = evaluate_cases(
+            listed, segmenter_of(segmenter), only=shown, doubt=True, on_case=on_case
+        )
     folder = store / "evaluations" / f"{cases.stem}-{segmenter}"
     replace_atomically(
         folder / "evaluation.json", (result.model_dump_json(indent=1) + "\n").encode()
@@ -310,12 +319,13 @@ def _scores_table(result: Evaluation) -> Table:
     table = Table(title=f"{result.segmenter} (Dice per case; research use only)")
     table.add_column("case", no_wrap=True)
     table.add_column("reference")
-    for column in ("WT", "TC", "ET", "HD95 WT, mm", "CPU s"):
+    for column in ("WT", "TC", "ET", "HD95 WT, mm", "AUROC", "CPU s"):
         table.add_column(column, justify="right")
     for row in result.cases:
         dice = [f"{row.regions[r].dice:.3f}" for r in ("WT", "TC", "ET")]
         distance = f"{row.regions['WT'].hd95_mm:.1f}"
-        table.add_row(row.case, row.reference_by, *dice, distance, f"{row.cpu_seconds:.1f}")
+        told = "-" if row.error_auroc is None else f"{row.error_auroc:.3f}"
+        table.add_row(row.case, row.reference_by, *dice, distance, told, f"{row.cpu_seconds:.1f}")
     table.add_section()
 
     def shown(value: Interval, digits: int) -> str:
@@ -332,6 +342,9 @@ def _scores_table(result: Evaluation) -> Table:
         ("lesion-wise Dice", "lesion_dice", 3),
     ):
         table.add_row(label, "", *(shown(getattr(region, name), digits) for region in regions))
+    table.caption = (
+        "AUROC: of disagreement between opinions for wrong voxels of the brain; 0.5 is chance."
+    )
     missed = [f"{r.lesions_missed} of {r.lesions}, {r.lesions_false} false" for r in regions]
     table.add_row("lesions missed", "", *missed)
     return table
@@ -349,6 +362,10 @@ def _summary(avatar: Avatar) -> Table:
         table.add_row(m.name, f"{size}{', ' + m.laterality if m.laterality else ''}")
     if scan:
         table.add_row("Mask", escape(scan.segmenter))
+        for flag in scan.flags:
+            table.add_row(
+                f"[red]{flag.code}[/red]", escape(f"{flag.finding}; look at {flag.look_at}")
+            )
     if avatar.variants:
         named = [
             f"{v.gene} {v.protein_change}" for v in avatar.variants.variants if v.alters_protein

@@ -18,8 +18,9 @@ import torch
 from data.errors import AvatarError
 from models.segmentation.base import Segmenter
 from models.segmentation.own import GliomaNet
+from models.segmentation.regions import REGIONS
 from pipelines.cases import Case, read_cases
-from pipelines.evaluate import REGIONS, Evaluation, evaluate
+from pipelines.evaluate import Evaluation, evaluate
 from pipelines.weights import WEIGHTS_OF, segmenter_of, shared_dir
 
 CASES = Path(__file__).parents[1] / "configs" / "cases" / "glioma_labelled.yaml"

@@ -15,6 +15,7 @@ from data.genomics import VariantSet
 from data.imaging import LabelTable, TumorVolume
 from data.prognosis import SurvivalPrediction, VolumeForecast
 from data.provenance import Provenance
+from data.quality import Flag
 from data.timeline import Timeline
 
 Origin = Literal["patient", "in-silico", "public-sample"]
@@ -43,6 +44,14 @@ class Scan(BaseModel):
     segmenter: str
     given: bool = Field(description="the mask came with the study instead of from a network")
     measurements: tuple[TumorVolume, ...]
+    flags: tuple[Flag, ...] = ()
+    disagreement: VolumeRef | None = Field(
+        default=None,
+        description="between opinions on the mask, in percent of the most there can be",
+    )
+    agreement: dict[str, float] = Field(
+        default_factory=dict, description="mean Dice between opinions, by region"
+    )
 
     def measured(self, region: str) -> TumorVolume | None:
         """The measurement of one region, by its abbreviation."""

@@ -23,10 +23,13 @@ from data.imaging import Segmentation, Volume
 from data.io.study import StudyFile, read_study
 from data.prognosis import SurvivalPrediction, VolumeForecast
 from data.provenance import Provenance, digest_of, versions_of
+from data.quality import Flag
 from data.store import AvatarStore
 from data.timeline import Event, Timeline
 from models.measurement import measure
-from models.segmentation.base import Segmenter
+from models.segmentation.base import Segmenter, brain_mask
+from models.segmentation.quality import mask_flags
+from pipelines.check import check_study, refuse_stops
 from pipelines.config import (
     COX_MODEL,
     DEFAULT_REGIMENS,
@@ -44,7 +47,7 @@ from pipelines.weights import segmenter_of
 Result = TypeVar("Result", bound=BaseModel)
 DEFAULT_SEGMENTER = "glioma-net"
 STRIPPED_MR = ("t1", "t1c", "t2", "flair")
-RECIPE = 2
+RECIPE = 3
 """Raised when a step computes something else from the same input, so that old results are not reused."""
 
 
@@ -66,6 +69,11 @@ class _ScanResult(BaseModel):
     provenance: tuple[Provenance, ...]
 
 
+class _CheckResult(BaseModel):
+    model_config = ConfigDict(frozen=True)
+    flags: tuple[Flag, ...]
+
+
 class _SurvivalResult(BaseModel):
     model_config = ConfigDict(frozen=True)
     prediction: SurvivalPrediction | None
@@ -83,9 +91,17 @@ def run_study(
     store: AvatarStore,
     *,
     segmenter: str | None = None,
+    despite_flags: bool = False,
     watch: Watch = lambda report: None,
 ) -> Avatar:
     """Assemble the avatar of one study and keep it.
+
+    Args:
+        folder: with a study.yaml.
+        store: where the avatar goes.
+        segmenter: kind, instead of the study's or the default.
+        despite_flags: segment a study even where the quality gate says that the mask cannot be right.
+        watch: told each step.
 
     Raises:
         AvatarError: bad input; the store is then as it was.
@@ -97,7 +113,14 @@ def run_study(
     watch(StepReport("ingest", _read_summary(loaded), False))
     for scan in loaded.scans:
         _require_mask_or_segmenter(study, scan, site, chosen)
-    results = tuple(_scan_step(store, scan, chosen, watch) for scan in loaded.scans)
+    flags = [_check_step(store, scan, chosen, watch) for scan in loaded.scans]
+    for scan, found in zip(loaded.scans, flags, strict=True):
+        if not despite_flags:
+            refuse_stops(found, f"{study.patient_id}, scan of day {scan.day:g}")
+    results = tuple(
+        _scan_step(store, scan, chosen, found, watch)
+        for scan, found in zip(loaded.scans, flags, strict=True)
+    )
     markers = glioma.markers_with_variants(loaded.record, loaded.variants)
     record = loaded.record.model_copy(update={"markers": markers})
     prior = glioma.prior_class(record, markers) if site.has_prior else "none"
@@ -168,11 +191,33 @@ def _remembered(
 
 def _volumes_present(store: AvatarStore, result: _ScanResult) -> bool:
     refs: list[VolumeRef] = [*result.scan.sequences.values(), result.scan.segmentation]
+    refs += [result.scan.disagreement] if result.scan.disagreement else []
     return all(store.has_volume(ref) for ref in refs)
 
 
-def _scan_step(
+def _check_step(
     store: AvatarStore, scan: LoadedScan, segmenter: Segmenter, watch: Watch
+) -> tuple[Flag, ...]:
+    """The quality gate, for a scan that a network is to segment."""
+    if scan.segmentation is not None:
+        return ()
+
+    def make() -> _CheckResult:
+        return _CheckResult(flags=check_study(_without_negatives(scan), scan.brain, segmenter))
+
+    key = [scan.key, segmenter.requires]
+    result, reused = _remembered(store, "check", key, _CheckResult, make)
+    said = "; ".join(flag.finding for flag in result.flags) or "nothing suspicious"
+    watch(StepReport(f"check (day {scan.day:g})", said, reused))
+    return result.flags
+
+
+def _scan_step(
+    store: AvatarStore,
+    scan: LoadedScan,
+    segmenter: Segmenter,
+    flags: tuple[Flag, ...],
+    watch: Watch,
 ) -> _ScanResult:
     table = scan.segmentation.labels if scan.segmentation else glioma.LABELS
     settings: dict[str, str | int | float | bool | None] = {}
@@ -183,9 +228,16 @@ def _scan_step(
         volumes = _without_negatives(scan)
         segmentation = scan.segmentation
         method, reference = "mask given with the study", next(iter(volumes))
+        found, disagreement, agreement = flags, None, {}
         if segmentation is None:
-            segmentation = Segmentation(segmenter.segment(volumes, scan.brain), glioma.LABELS)
+            examined = segmenter.examine(volumes, scan.brain)
+            segmentation = Segmentation(examined.labels, glioma.LABELS)
             method, reference = f"{segmenter.kind}: {segmenter.citation}", segmenter.requires[0]
+            brain = brain_mask(scan.brain, volumes[reference])
+            agreement = {region: round(dice, 4) for region, dice in examined.agreement.items()}
+            found += mask_flags(examined.labels, brain, agreement)
+            if examined.disagreement is not None:
+                disagreement = store.put_volume(examined.disagreement)
         measured = measure(segmentation, scan.brain or volumes[reference])
         segmented = Provenance(
             step="segment",
@@ -210,11 +262,15 @@ def _scan_step(
                 segmenter=method,
                 given=scan.segmentation is not None,
                 measurements=measured,
+                flags=found,
+                disagreement=disagreement,
+                agreement=agreement,
             ),
             provenance=(segmented, counted),
         )
 
-    result, reused = _remembered(store, "scan", [scan.key, settings, table.name], _ScanResult, make)
+    key = [scan.key, settings, table.name, [flag.model_dump() for flag in flags]]
+    result, reused = _remembered(store, "scan", key, _ScanResult, make)
     whole = result.scan.measured("WT")
     volume = f"{whole.volume_ml:.1f} mL whole tumor" if whole else "no region"
     step = f"segment and measure (day {scan.day:g})"

@@ -12,12 +12,12 @@ from pydantic import BaseModel, ConfigDict
 
 from data.errors import ImageError, StudyError
 from data.imaging import Segmentation, Volume
-from models.segmentation.base import Segmenter
-from models.segmentation.scores import RegionScores, score
+from models.segmentation.base import Examined, Segmenter, brain_mask
+from models.segmentation.regions import REGIONS
+from models.segmentation.scores import RegionScores, error_auroc, score
 from pipelines.cases import Case
 from pipelines.sites.glioma import LABELS
 
-REGIONS = ("WT", "TC", "ET")
 RESAMPLES = 2000
 SEED = 20261122
 LEVEL = 0.95
@@ -33,6 +33,10 @@ class CaseScores(BaseModel):
     sequences: tuple[str, ...]
     cpu_seconds: float
     regions: dict[str, RegionScores]
+    agreement: dict[str, float] = {}
+    """Mean Dice between the segmenter's opinions, by region."""
+    error_auroc: float | None = None
+    """How well disagreement tells wrong voxels of the brain from right ones; one half is chance."""
 
 
 class Interval(BaseModel):
@@ -78,6 +82,7 @@ def evaluate(
     segmenter: Segmenter,
     *,
     only: tuple[str, ...] | None = None,
+    doubt: bool = False,
     on_case: Callable[[Case, Segmentation, CaseScores], None] = lambda case, found, scores: None,
 ) -> Evaluation:
     """Segment and score every case that has a reference.
@@ -86,6 +91,7 @@ def evaluate(
         cases: at least one of them with a reference.
         segmenter: what is judged.
         only: sequences to show it; the default is all that a case has.
+        doubt: also ask for several opinions, and tell whether they differ where the mask is wrong.
         on_case: told each result as it comes.
 
     Raises:
@@ -99,7 +105,8 @@ def evaluate(
         images = {k: v for k, v in case.images.items() if only is None or k in only}
         started = time.process_time()
         try:
-            mask = segmenter.segment(images, case.brain)
+            examined = segmenter.examine(images, case.brain) if doubt else None
+            mask = examined.labels if examined else segmenter.segment(images, case.brain)
         except ImageError as error:
             refused[case.name] = str(error)
             continue
@@ -111,6 +118,8 @@ def evaluate(
             sequences=tuple(images),
             cpu_seconds=round(seconds, 2),
             regions=_scores(found, reference, case.name),
+            agreement=examined.agreement if examined else {},
+            error_auroc=_error_auroc(examined, reference, case) if examined else None,
         )
         rows.append(row)
         on_case(case, found, row)
@@ -131,6 +140,16 @@ def _scores(found: Segmentation, reference: Segmentation, case: str) -> dict[str
         raise StudyError(f"case {case}: the reference is not on the grid of its T1c")
     spacing = reference.volume.spacing_mm
     return {r: score(found.mask(r), reference.mask(r), spacing) for r in REGIONS}
+
+
+def _error_auroc(examined: Examined, reference: Segmentation, case: Case) -> float | None:
+    if examined.disagreement is None:
+        return None
+    first = next(iter(case.images.values()))  # the reference is on its grid
+    brain = brain_mask(case.brain, first)
+    inside = brain.array > 0
+    wrong = examined.labels.array[inside] != reference.volume.array[inside]
+    return error_auroc(examined.disagreement.array[inside], wrong)
 
 
 def _summary(rows: list[RegionScores]) -> RegionSummary:

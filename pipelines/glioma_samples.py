@@ -83,11 +83,12 @@ def synthetic_samples(
         push_mm=rng.uniform(0.0, 8.0),
     )
     labels = _lesions(head, config, rng)
-    regions = regions_of(np.where(labels == CAVITY, 0, labels)).astype(np.float32)
     views = []
     for _ in range(config.views_per_head):
-        images = render(head, labels, SEQUENCES, rng)
-        views.append(_sample(images, regions, head.brain, config, rng))
+        seen = render(head, labels, SEQUENCES, rng)
+        tumor = np.where(seen.labels == CAVITY, 0, seen.labels)
+        regions = regions_of(tumor).astype(np.float32)
+        views.append(_sample(seen.images, regions, head.brain, config, rng))
     return views
 
 

@@ -68,13 +68,11 @@ def write_insilico_study(folder: Path) -> Path:
         kind="ring",
     )
     labels = _upsampled(lesion.labels, fine.shape) * fine.brain
-    images = render(
-        fine, labels, ("t1", "t1c", "t2", "flair"), rng, scanner=CLEAN, random_share=0.0
-    )
-    for name, image in images.items():
+    seen = render(fine, labels, ("t1", "t1c", "t2", "flair"), rng, scanner=CLEAN, random_share=0.0)
+    for name, image in seen.images.items():
         scaled = np.where(fine.brain, np.rint(image * 300), 0).astype(np.int16)
         replace_atomically(folder / f"{name}.nii.gz", encode_nifti(grid.with_array(scaled)))
-    truth = grid.with_array(labels.astype(np.uint8))
+    truth = grid.with_array(seen.labels)
     replace_atomically(folder / "truth.nii.gz", encode_nifti(truth))
     replace_atomically(folder / "somatic.vcf", VCF.encode())
     write_yaml(folder / "record.yaml", _record())

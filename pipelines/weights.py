@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from data.errors import WeightsError
 from data.files import replace_atomically, sha256_file
 from data.samples.distribution import cache_dir
 from models.segmentation.base import Segmenter
+from models.segmentation.ensemble import Ensemble
 from models.segmentation.own import GliomaNet
 from models.segmentation.registry import SEGMENTERS
 
@@ -74,6 +76,22 @@ def segmenter_of(kind: str) -> Segmenter:
     """
     if kind not in SEGMENTERS:
         raise WeightsError(f"no segmenter {kind!r}; known: {', '.join(SEGMENTERS)}")
+    if kind == "ensemble":
+        return _ensemble()
     if kind not in WEIGHTS_OF:
         return GliomaNet()
     return SEGMENTERS[kind].model_validate({"weights": find_weights(WEIGHTS_OF[kind])})
+
+
+def _ensemble() -> Ensemble:
+    """The own network with every other whose weights are on this machine."""
+    members: list[Segmenter] = [GliomaNet()]
+    for kind in WEIGHTS_OF:
+        with suppress(WeightsError):
+            members.append(segmenter_of(kind))
+    if len(members) == 1:
+        raise WeightsError(
+            f"an ensemble needs the weights of {' or '.join(WEIGHTS_OF)}; obtain one and run "
+            "'avatar weights add FILE'"
+        )
+    return Ensemble(members=tuple(members))

@@ -39,6 +39,9 @@ with left:
                 format_func=lambda d: f"day {d:g}",
             )
             scan = next((s for s in scans if s.day == day), scans[0])
+        for flag in scan.flags:
+            show = st.error if flag.severity == "stop" else st.warning
+            show(f"**{flag.finding[0].upper()}{flag.finding[1:]}.** Look at {flag.look_at}.")
         volume_viewer(scan, open_store(), key=f"viewer-{avatar.patient_id}-{scan.day:g}")
 with right:
     if scans:
@@ -46,6 +49,9 @@ with right:
         st.table(measurement_rows(scan))
         reviewed = "" if scan.given else " Automatic, not reviewed by a radiologist."
         st.caption(f"Mask: {scan.segmenter}.{reviewed}")
+        if scan.agreement:
+            overlaps = ", ".join(f"{name} {dice:.2f}" for name, dice in scan.agreement.items())
+            st.caption(f"Opinions on the mask overlap (Dice) by {overlaps}.")
     st.markdown("**Survival (model)**")
     if avatar.survival is None:
         st.info("No survival curve: the model does not cover this case, see provenance below.")

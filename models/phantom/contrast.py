@@ -9,6 +9,7 @@ bright together, as they are in a patient.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,16 +33,34 @@ TISSUES: Mapping[str, Mapping[str, Range]] = {
 LESIONS: Mapping[str, Mapping[int, Range]] = {
     "t1": {CORE: (0.35, 0.85), EDEMA: (0.65, 1.0), ENHANCING: (0.55, 1.05)},
     "t1c": {CORE: (0.35, 0.85), EDEMA: (0.65, 1.05), ENHANCING: (1.15, 2.6)},
-    "t2": {CORE: (1.5, 3.2), EDEMA: (1.35, 2.7), ENHANCING: (1.1, 2.4)},
-    "flair": {CORE: (0.5, 2.4), EDEMA: (1.2, 2.5), ENHANCING: (1.1, 2.4)},
+    "t2": {CORE: (1.5, 3.2), EDEMA: (1.45, 2.7), ENHANCING: (1.1, 2.4)},
+    "flair": {CORE: (0.5, 2.4), EDEMA: (1.35, 2.5), ENHANCING: (1.1, 2.4)},
 }
 SOLID_CORE: Mapping[str, Range] = {
-    "t1": (0.5, 0.95),
-    "t1c": (0.5, 1.0),
+    "t1": (0.4, 0.9),
+    "t1c": (0.4, 0.95),
     "t2": (1.4, 3.0),
-    "flair": (1.2, 2.5),
+    "flair": (1.3, 2.5),
 }
 """A non-enhancing core of living tumor is bright on FLAIR where necrosis need not be."""
+CYSTIC_CORE: Mapping[str, Range] = {
+    "t1": (0.2, 0.5),
+    "t1c": (0.2, 0.55),
+    "t2": (2.0, 3.4),
+    "flair": (0.25, 1.6),
+}
+SEEN = 0.35
+"""Share of the lesion's signal from which edema is labelled: what has faded further nobody draws."""
+
+
+@dataclass(frozen=True)
+class Scans:
+    """Images of a head and what of its lesion can be seen in them."""
+
+    images: dict[str, Field]
+    """By sequence, (i, j, k)."""
+    labels: NDArray[np.uint8]
+    """(i, j, k); as the lesion was labelled, less the edema that faded below ``SEEN``."""
 
 
 def render(
@@ -53,8 +72,8 @@ def render(
     scanner: Scanner | None = None,
     decoys: bool = True,
     random_share: float = 0.12,
-) -> dict[str, Field]:
-    """One image per sequence, (i, j, k), zero outside the brain.
+) -> Scans:
+    """One image per sequence, zero outside the brain, and the labels of what is seen.
 
     Args:
         labels: as ``models.phantom.lesion`` labels them, cavities included.
@@ -72,10 +91,11 @@ def render(
     fluid = {name: level["csf"] for name, level in tissues.items()}
     lesioned = paint(healthy, anatomy, labels, fluid, rng)
     chosen = scanner or Scanner()
-    return {
+    images = {
         name: scan(image, anatomy.brain, anatomy.spacing_mm, rng, chosen)
-        for name, image in lesioned.items()
+        for name, image in lesioned.images.items()
     }
+    return Scans(images, lesioned.labels)
 
 
 def paint(
@@ -84,7 +104,7 @@ def paint(
     labels: NDArray[np.uint8],
     fluid: Mapping[str, float],
     rng: np.random.Generator,
-) -> dict[str, Field]:
+) -> Scans:
     """Put a lesion's signal into images of a head.
 
     Args:
@@ -104,7 +124,8 @@ def paint(
             grain = 1.0 + rng.uniform(0.0, 0.18) * texture
             image = image + mask * (target * grain - image)
         painted[name] = np.asarray(image, np.float32)
-    return painted
+    faded = (labels == EDEMA) & (soft.get(EDEMA, np.zeros(())) < SEEN)
+    return Scans(painted, np.where(faded, 0, labels).astype(np.uint8))
 
 
 def _tissues(
@@ -125,16 +146,24 @@ def _lesion_levels(
     labels: NDArray[np.uint8], rng: np.random.Generator
 ) -> dict[str, dict[int, float]]:
     """Signal of each lesion part; one draw of water for T2 and FLAIR, one of T1 for both T1s."""
-    solid = not (labels == ENHANCING).any() or rng.random() < 0.3
+    core = _core(bool((labels == ENHANCING).any()), rng)
     levels: dict[str, dict[int, float]] = {name: {} for name in LESIONS}
     for value in (CORE, EDEMA, ENHANCING):
         wet, dark = rng.random(), rng.random()
         for name, ranges in LESIONS.items():
-            low, high = SOLID_CORE[name] if value == CORE and solid else ranges[value]
+            low, high = core[name] if value == CORE else ranges[value]
             shared = wet if name in ("t2", "flair") else dark
             own = rng.random() if value == ENHANCING else 0.6 * shared + 0.4 * rng.random()
             levels[name][value] = low + (high - low) * own
     return levels
+
+
+def _core(enhancing: bool, rng: np.random.Generator) -> Mapping[str, Range]:
+    """A core is necrotic only where a rim enhances; solid and cystic ones occur in both."""
+    necrotic: Mapping[str, Range] = {name: ranges[CORE] for name, ranges in LESIONS.items()}
+    kinds = (necrotic, SOLID_CORE, CYSTIC_CORE)
+    shares = (0.5, 0.25, 0.25) if enhancing else (0.0, 0.75, 0.25)
+    return kinds[rng.choice(len(kinds), p=shares)]
 
 
 def _soft_masks(
@@ -151,8 +180,8 @@ def _soft_masks(
         soft[value] = ndimage.gaussian_filter(mask.astype(np.float32), rng.uniform(0.3, 1.2))
     if EDEMA in soft:
         depth = ndimage.distance_transform_edt(soft[EDEMA] > 0.5, anatomy.spacing_mm)
-        fade = rng.uniform(0.3, 1.0)
-        ramp = np.clip(fade + (1 - fade) * depth / rng.uniform(4.0, 15.0), 0.0, 1.0)
+        fade = rng.uniform(0.25, 1.0)
+        ramp = np.clip(fade + (1 - fade) * depth / rng.uniform(3.0, 15.0), 0.0, 1.0)
         cortex = rng.uniform(0.0, 0.5) * anatomy.grey + rng.uniform(0.0, 0.8) * anatomy.csf
         soft[EDEMA] = np.asarray(soft[EDEMA] * ramp * (1.0 - np.clip(cortex, 0, 0.9)), np.float32)
     return soft

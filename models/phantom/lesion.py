@@ -27,9 +27,9 @@ KIND_SHARES: dict[Kind, float] = {
 }
 """How often each appearance is drawn; chosen to cover both glioblastoma and lower grade."""
 CORE_SHARE: dict[Kind, tuple[float, float]] = {
-    "ring": (0.15, 0.75),
+    "ring": (0.15, 0.85),
     "solid": (0.05, 0.5),
-    "non-enhancing": (0.35, 0.9),
+    "non-enhancing": (0.35, 1.0),
     "infiltrating": (0.0, 0.1),
 }
 """Core as a share of the whole tumor. In BraTS core is about 0.35 of a high-grade tumor (0.1 to 0.8)

@@ -77,6 +77,8 @@ def _with_lesion(patient: Patient, rng: np.random.Generator, volume_mm3: float) 
     seed = candidates[rng.integers(len(candidates))]
     labels = grow_lesion(patient.anatomy, seed, rng, visible_volume_mm3=volume_mm3).labels
     labels = np.where(patient.brain & (patient.regions[0] < 0.5), labels, 0).astype(np.uint8)
-    images = paint(patient.images, patient.anatomy, labels, {}, rng)
-    added = regions_of(labels).astype(np.float32)
-    return Patient(images, np.maximum(patient.regions, added), patient.anatomy, patient.brain)
+    painted = paint(patient.images, patient.anatomy, labels, {}, rng)
+    added = regions_of(painted.labels).astype(np.float32)
+    return Patient(
+        painted.images, np.maximum(patient.regions, added), patient.anatomy, patient.brain
+    )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal, final
 
@@ -21,16 +24,52 @@ from monai.transforms import (
 )
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
+from typing_extensions import override
 
 from data.errors import ImageError
 from data.files import sha256_file
 from data.imaging import Volume
-from models.segmentation.regions import labels_of
+from models.segmentation.regions import REGIONS, labels_of
+from models.segmentation.scores import dice
 
 MARGIN_VOXELS = 5
 """Of the scan, kept around the brain; cropping comes first, since resampling costs by the voxel."""
 Predict = Callable[[NDArray[np.float32], NDArray[np.bool_]], NDArray[np.float32]]
 """(sequence, i, j, k) images and (i, j, k) brain to (region, i, j, k) probabilities."""
+
+
+@dataclass(frozen=True, eq=False)
+class Examined:
+    """A mask with what several opinions say about it."""
+
+    labels: Volume
+    """uint8, 0 to 3."""
+    opinions: tuple[NDArray[np.float32], ...]
+    """Probabilities (3, i, j, k) each, on the grid of the labels; at least one."""
+
+    @cached_property
+    def disagreement(self) -> Volume | None:
+        """Standard deviation between opinions in percent of the largest there can be (uint8, 0 to 100).
+
+        The largest over the three regions; ``None`` where there is only one opinion.
+        """
+        if len(self.opinions) < 2:
+            return None
+        spread = np.zeros(self.labels.shape, np.float32)
+        for region in zip(*self.opinions, strict=True):
+            np.maximum(spread, np.std(region, axis=0), out=spread)
+        return self.labels.with_array(np.rint(200.0 * spread).astype(np.uint8))
+
+    @cached_property
+    def agreement(self) -> dict[str, float]:
+        """Mean Dice between opinions, two at a time, by region; empty where there is only one."""
+        found: dict[str, float] = {}
+        if len(self.opinions) < 2:
+            return found
+        for n, name in enumerate(REGIONS):
+            masks = [opinion[n] > 0.5 for opinion in self.opinions]
+            found[name] = float(np.mean([dice(a, b) for a, b in combinations(masks, 2)]))
+        return found
 
 
 class Segmenter(BaseModel, ABC):
@@ -43,7 +82,6 @@ class Segmenter(BaseModel, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: str
-    weights: Path
 
     @property
     @abstractmethod
@@ -58,10 +96,7 @@ class Segmenter(BaseModel, ABC):
     @property
     def settings(self) -> dict[str, str]:
         """What decides its masks, for the provenance."""
-        chosen = self.model_dump(mode="json", exclude={"weights"})
-        return {k: str(v) for k, v in chosen.items()} | {
-            "weights_sha256": sha256_file(self.weights)
-        }
+        return {k: str(v) for k, v in self.model_dump(mode="json").items()}
 
     @abstractmethod
     def regions(self, images: Mapping[str, Volume], brain: Volume | None) -> NDArray[np.float32]:
@@ -78,6 +113,16 @@ class Segmenter(BaseModel, ABC):
             ImageError: a required sequence is missing, or there is no brain.
         """
 
+    def opinions(
+        self, images: Mapping[str, Volume], brain: Volume | None
+    ) -> tuple[NDArray[np.float32], ...]:
+        """Regions as seen in several ways, so that they can disagree; here, in one way only."""
+        return (self.regions(images, brain),)
+
+    def merged(self, opinions: tuple[NDArray[np.float32], ...]) -> NDArray[np.float32]:
+        """The regions that the mask is made of; equal to ``regions`` of the same images."""
+        return opinions[0]
+
     def cleaned(self, labels: NDArray[np.uint8], voxel_mm3: float) -> NDArray[np.uint8]:
         """Labels without what this member is known to find by mistake; here, all of them."""
         return labels
@@ -85,9 +130,18 @@ class Segmenter(BaseModel, ABC):
     @final
     def segment(self, images: Mapping[str, Volume], brain: Volume | None) -> Volume:
         """Labels (uint8, 0 to 3) on the grid of ``images[self.requires[0]]``; see ``regions``."""
-        labels = labels_of(self.regions(images, brain) > 0.5)
+        return self._labels(self.regions(images, brain), images)
+
+    @final
+    def examine(self, images: Mapping[str, Volume], brain: Volume | None) -> Examined:
+        """The mask of ``segment`` and where opinions on it differ."""
+        opinions = self.opinions(images, brain)
+        return Examined(self._labels(self.merged(opinions), images), opinions)
+
+    def _labels(self, regions: NDArray[np.float32], images: Mapping[str, Volume]) -> Volume:
         reference = images[self.requires[0]]
-        return reference.with_array(self.cleaned(labels, reference.voxel_volume_mm3))
+        labels = self.cleaned(labels_of(regions > 0.5), reference.voxel_volume_mm3)
+        return reference.with_array(labels)
 
     @final
     def require(self, images: Mapping[str, Volume], brain: Volume | None) -> None:
@@ -103,6 +157,20 @@ class Segmenter(BaseModel, ABC):
                 f"{', '.join(missing)}. Add it to study.yaml, choose another segmenter, or bring a mask"
             )
         brain_mask(brain, images[self.requires[0]])
+
+
+class Network(Segmenter):
+    """A segmenter with trained weights in one file."""
+
+    weights: Path
+
+    @property
+    @override
+    def settings(self) -> dict[str, str]:
+        chosen = self.model_dump(mode="json", exclude={"weights"})
+        return {k: str(v) for k, v in chosen.items()} | {
+            "weights_sha256": sha256_file(self.weights)
+        }
 
 
 def brain_mask(brain: Volume | None, reference: Volume) -> Volume:

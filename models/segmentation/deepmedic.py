@@ -27,7 +27,7 @@ from typing_extensions import override
 
 from data.errors import WeightsError
 from data.imaging import Volume
-from models.segmentation.base import Segmenter, brain_mask, predict_in_network_space
+from models.segmentation.base import Network, brain_mask, predict_in_network_space
 
 CHANNELS = ("t1", "t1c", "t2", "flair")
 SCALES = (1, 3, 5)
@@ -44,7 +44,7 @@ Array = NDArray[np.float32]
 
 
 @final
-class DeepMedic(Segmenter):
+class DeepMedic(Network):
     """Class probabilities of every voxel from its surroundings at three scales."""
 
     kind: Literal["deepmedic"] = "deepmedic"

@@ -24,7 +24,7 @@ from typing_extensions import override
 
 from data.errors import WeightsError
 from data.imaging import Volume
-from models.segmentation.base import Segmenter, brain_mask, predict_in_network_space
+from models.segmentation.base import Network, brain_mask, predict_in_network_space
 
 CHANNELS = ("flair", "t1", "t1c", "t2")
 SLAB_IN, SLAB_OUT, BATCH = 19, 11, 5
@@ -41,7 +41,7 @@ Box = tuple[slice, slice, slice]
 
 
 @final
-class MSNet(Segmenter):
+class MSNet(Network):
     """Whole tumor, then core inside it, then enhancing inside that; axial networks only."""
 
     kind: Literal["msnet"] = "msnet"

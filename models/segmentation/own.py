@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Literal, final
 
@@ -13,7 +13,7 @@ from scipy.special import expit
 from typing_extensions import override
 
 from data.imaging import Volume
-from models.segmentation.base import Segmenter, brain_mask, predict_in_network_space
+from models.segmentation.base import Network, brain_mask, predict_in_network_space
 from models.segmentation.engine import Engine, Precision, forward_of
 from models.segmentation.glioma_net import (
     DIVISOR,
@@ -30,10 +30,12 @@ WHOLE_TUMOR_CUT = 0.15
 """Probability from which a voxel counts as tumor. Synthetic edema fades to nothing at its border, so one
 half lies inside what is drawn by others; chosen on the two unlabelled cases against MSNet's masks."""
 Array = NDArray[np.float32]
+View = Callable[[Iterable[str]], list[Array]]
+"""The names of the sequences shown, to regions: averaged, as the head is, and mirrored."""
 
 
 @final
-class GliomaNet(Segmenter):
+class GliomaNet(Network):
     """MONAI UNet at 2 mm, one shot over the whole brain, averaged with its mirror image.
 
     T1 and T2 are used where the study has them and are not needed.
@@ -56,6 +58,24 @@ class GliomaNet(Segmenter):
 
     @override
     def regions(self, images: Mapping[str, Volume], brain: Volume | None) -> Array:
+        return self._seen(images, brain, lambda view: view(images)[:1])[0]
+
+    @override
+    def opinions(self, images: Mapping[str, Volume], brain: Volume | None) -> tuple[Array, ...]:
+        """What it draws; the head as it is and mirrored, apart; and without T1 and T2, where given."""
+
+        def views(view: View) -> list[Array]:
+            fewer = set(images) - set(REQUIRED)
+            return view(images) + (view(REQUIRED)[:1] if fewer & set(SEQUENCES) else [])
+
+        return self._seen(images, brain, views)
+
+    def _seen(
+        self,
+        images: Mapping[str, Volume],
+        brain: Volume | None,
+        views: Callable[[View], list[Array]],
+    ) -> tuple[Array, ...]:
         self.require(images, brain)
         reference = images[REQUIRED[0]]
         given = tuple(name for name in SEQUENCES if name in images)
@@ -64,12 +84,16 @@ class GliomaNet(Segmenter):
         )
 
         def predict(stack: Array, inside: NDArray[np.bool_]) -> Array:
-            scaled = np.zeros((len(SEQUENCES), *inside.shape), np.float32)
-            for name, channel in zip(given, stack, strict=True):
-                scaled[SEQUENCES.index(name)] = z_score(channel, inside)
-            straight = expit(forward(scaled[None])[0])
-            mirrored = expit(forward(scaled[None, :, ::-1])[0])[:, ::-1]
-            return np.asarray((straight + mirrored) / 2 * inside, np.float32)
+            scaled = {n: z_score(c, inside) for n, c in zip(given, stack, strict=True)}
+            nothing = np.zeros(inside.shape, np.float32)
+
+            def view(names: Iterable[str]) -> list[Array]:
+                shown = [scaled[n] if n in scaled and n in names else nothing for n in SEQUENCES]
+                straight = expit(forward(np.stack(shown)[None])[0])
+                mirrored = expit(forward(np.stack(shown)[None, :, ::-1])[0])[:, ::-1]
+                return [(straight + mirrored) / 2, straight, mirrored]
+
+            return np.asarray(np.concatenate(views(view)) * inside, np.float32)
 
         mask = brain_mask(brain, reference)
         found = predict_in_network_space(
@@ -82,7 +106,8 @@ class GliomaNet(Segmenter):
             divisor=DIVISOR,
             reference=reference,
         )
-        return _calibrated(found) * (mask.array > 0)
+        found *= mask.array > 0
+        return tuple(_calibrated(found[n : n + 3]) for n in range(0, len(found), 3))
 
     @override
     def cleaned(self, labels: NDArray[np.uint8], voxel_mm3: float) -> NDArray[np.uint8]:

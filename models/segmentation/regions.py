@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 CORE, EDEMA, ENHANCING = 1, 2, 3
+REGIONS = ("WT", "TC", "ET")
+"""The channels' abbreviations."""
 
 
 def regions_of(labels: NDArray[Any]) -> NDArray[np.bool_]:

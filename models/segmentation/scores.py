@@ -8,6 +8,7 @@ that a missed tumor would improve the score.
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from monai.metrics import compute_hausdorff_distance, compute_surface_dice
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from scipy import ndimage
+from scipy.stats import mannwhitneyu
 
 Mask = NDArray[np.bool_]
 WORST_DISTANCE_MM = 374.0
@@ -79,6 +81,18 @@ def dice(found: Mask, reference: Mask) -> float:
     """2 |A and B| / (|A| + |B|); 1 where both are empty."""
     total = int(found.sum()) + int(reference.sum())
     return 1.0 if total == 0 else 2.0 * float((found & reference).sum()) / total
+
+
+def error_auroc(doubt: NDArray[Any], wrong: Mask) -> float | None:
+    """Chance that a wrong voxel is doubted more than a right one; ties count half (Mann-Whitney).
+
+    ``None`` where every voxel is right, or every one wrong.
+    """
+    errors = int(wrong.sum())
+    if errors in (0, wrong.size):
+        return None
+    ranked = mannwhitneyu(doubt[wrong], doubt[~wrong]).statistic
+    return float(ranked) / errors / (wrong.size - errors)
 
 
 def _box(mask: Mask) -> tuple[slice, ...]:

@@ -97,7 +97,8 @@ def test_a_sequence_on_another_grid_is_brought_to_the_reference_first():
 
 @pytest.mark.parametrize("kind", sorted(SEGMENTERS))
 def test_every_segmenter_refuses_a_study_without_a_sequence_it_needs(kind):
-    segmenter = SEGMENTERS[kind](weights=WEIGHTS)
+    given = {"members": (GliomaNet(),)} if kind == "ensemble" else {"weights": WEIGHTS}
+    segmenter = SEGMENTERS[kind].model_validate(given)
     for missing in ("t1c", "flair"):
         images = {s: head() for s in ("t1", "t1c", "t2", "flair") if s != missing}
         with pytest.raises(ImageError, match=rf"{kind} needs .* has no {missing}"):
