@@ -13,6 +13,7 @@ from models.segmentation.base import Segmenter
 from models.segmentation.ensemble import Ensemble
 from models.segmentation.own import GliomaNet
 from models.segmentation.registry import SEGMENTERS
+from pipelines.bundle import open_bundle
 
 KNOWN_WEIGHTS = {
     "captk_deepmedic_hgg587_fp32.npz": "5538e75875fc70b01c724d43f9ef93a91414ba42a4b2cf56367ef05f72951f7c",
@@ -69,13 +70,17 @@ def find_weights(name: str) -> Path:
 
 
 def segmenter_of(kind: str) -> Segmenter:
-    """A segmenter with its weights.
+    """A segmenter with its weights, by its kind or as the folder of one of this project's bundles.
 
     Raises:
         WeightsError: its weights are not on this machine, or there is none of that kind.
     """
+    if Path(kind).is_dir():
+        return open_bundle(Path(kind))
     if kind not in SEGMENTERS:
-        raise WeightsError(f"no segmenter {kind!r}; known: {', '.join(SEGMENTERS)}")
+        raise WeightsError(
+            f"no segmenter {kind!r}; known: {', '.join(SEGMENTERS)}, or the folder of a bundle"
+        )
     if kind == "ensemble":
         return _ensemble()
     if kind not in WEIGHTS_OF:

@@ -24,7 +24,9 @@ from models.segmentation.glioma_net import (
     z_score,
 )
 
-WEIGHTS = Path(__file__).parent / "weights" / "glioma_net.safetensors"
+BUNDLE = Path(__file__).parent / "bundle"
+"""The network as a MONAI bundle; see models/segmentation/bundle/docs/README.md."""
+WEIGHTS = BUNDLE / "models" / "glioma_net.safetensors"
 SMALLEST_LESION_ML = 0.5
 WHOLE_TUMOR_CUT = 0.15
 """Probability from which a voxel counts as tumor. Synthetic edema fades to nothing at its border, so one
@@ -54,7 +56,7 @@ class GliomaNet(Network):
     @property
     @override
     def citation(self) -> str:
-        return "Own network, see models/segmentation/weights/MODEL_CARD.md"
+        return "Own network, see models/segmentation/bundle/docs/README.md"
 
     @override
     def regions(self, images: Mapping[str, Volume], brain: Volume | None) -> Array:
