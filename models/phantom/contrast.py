@@ -1,8 +1,8 @@
 """What a lesioned head looks like in MR: signal per tissue and sequence, before and after a scanner.
 
-Values are relative to white matter = 1 in each sequence. The plausible ranges are drawn wide on
-purpose (no protocol is modelled); a share of fully random contrasts keeps a network from relying on
-them. T1 before and after contrast share what contrast does not change, and T2 and FLAIR lesions are
+Values are relative to white matter = 1 in each sequence. No protocol is modelled: the plausible ranges
+cover about what six real heads show, and a share of fully random contrasts keeps a network from relying
+on them. T1 before and after contrast share what contrast does not change, and T2 and FLAIR lesions are
 bright together, as they are in a patient.
 """
 
@@ -25,22 +25,22 @@ Field = NDArray[np.float32]
 Range = tuple[float, float]
 
 TISSUES: Mapping[str, Mapping[str, Range]] = {
-    "t1": {"white": (1, 1), "grey": (0.68, 0.9), "csf": (0.2, 0.5)},
-    "t1c": {"white": (1, 1), "grey": (0.7, 1.0), "csf": (0.2, 0.5)},
-    "t2": {"white": (1, 1), "grey": (1.15, 1.6), "csf": (1.9, 3.4)},
-    "flair": {"white": (1, 1), "grey": (1.0, 1.4), "csf": (0.15, 0.7)},
+    "t1": {"white": (1, 1), "grey": (0.64, 0.95), "csf": (0.2, 0.6)},
+    "t1c": {"white": (1, 1), "grey": (0.66, 1.0), "csf": (0.2, 0.65)},
+    "t2": {"white": (1, 1), "grey": (1.1, 1.5), "csf": (1.7, 3.4)},
+    "flair": {"white": (1, 1), "grey": (0.88, 1.25), "csf": (0.15, 0.8)},
 }
 LESIONS: Mapping[str, Mapping[int, Range]] = {
-    "t1": {CORE: (0.35, 0.85), EDEMA: (0.65, 1.0), ENHANCING: (0.55, 1.05)},
-    "t1c": {CORE: (0.35, 0.85), EDEMA: (0.65, 1.05), ENHANCING: (1.15, 2.6)},
-    "t2": {CORE: (1.5, 3.2), EDEMA: (1.45, 2.7), ENHANCING: (1.1, 2.4)},
-    "flair": {CORE: (0.5, 2.4), EDEMA: (1.35, 2.5), ENHANCING: (1.1, 2.4)},
+    "t1": {CORE: (0.35, 0.9), EDEMA: (0.65, 1.0), ENHANCING: (0.6, 1.05)},
+    "t1c": {CORE: (0.35, 0.9), EDEMA: (0.65, 1.0), ENHANCING: (1.08, 2.3)},
+    "t2": {CORE: (1.4, 3.4), EDEMA: (1.25, 2.5), ENHANCING: (1.2, 2.2)},
+    "flair": {CORE: (0.5, 2.4), EDEMA: (1.2, 2.5), ENHANCING: (1.1, 2.3)},
 }
 SOLID_CORE: Mapping[str, Range] = {
     "t1": (0.4, 0.9),
     "t1c": (0.4, 0.95),
     "t2": (1.4, 3.0),
-    "flair": (1.3, 2.5),
+    "flair": (1.25, 2.5),
 }
 """A non-enhancing core of living tumor is bright on FLAIR where necrosis need not be."""
 CYSTIC_CORE: Mapping[str, Range] = {

@@ -1,4 +1,6 @@
-"""Runs a trained network: in OpenVINO on the CPU, or in torch on a GPU where there is one.
+"""Runs a trained network: in OpenVINO on the CPU, or in torch, on a GPU where there is one.
+
+Torch also takes over where OpenVINO cannot run; which of them computed is recorded with every mask.
 
 OpenVINO silently computes in bfloat16 on processors that have it; here the precision is always said.
 The converted network (IR) is kept beside the weights and made again when they change.
@@ -49,17 +51,34 @@ def forward_of(
     Raises:
         WeightsError: no such file, or it does not fit the network.
     """
-    net = _loaded(build, weights)
-    if engine == "torch":
-        return _torch_forward(net, precision)
-    return _openvino_forward(net, weights, channels, precision)
+    if engine_in_use(engine) == "torch":
+        return _torch_forward(_loaded(build, weights), precision)
+    return _openvino_forward(build, weights, channels, precision)
 
 
-def _loaded(build: Callable[[], torch.nn.Module], weights: Path) -> torch.nn.Module:
+@lru_cache(maxsize=2)
+def engine_in_use(wanted: Engine) -> Engine:
+    """The engine that computes where ``wanted`` is asked for: torch where OpenVINO cannot run."""
+    if wanted == "openvino":
+        try:
+            import openvino
+
+            if "CPU" in openvino.Core().available_devices:
+                return "openvino"
+        except (ImportError, OSError, RuntimeError):
+            pass
+    return "torch"
+
+
+def _require(weights: Path) -> None:
     if not weights.is_file():
         raise WeightsError(
             f"{weights}: the network's weights are missing; install the package again"
         )
+
+
+def _loaded(build: Callable[[], torch.nn.Module], weights: Path) -> torch.nn.Module:
+    _require(weights)
     net = build()
     try:
         net.load_state_dict(load_file(weights))
@@ -85,12 +104,12 @@ def _torch_forward(net: torch.nn.Module, precision: Precision) -> Forward:
 
 
 def _openvino_forward(
-    net: torch.nn.Module, weights: Path, channels: int, precision: Precision
+    build: Callable[[], torch.nn.Module], weights: Path, channels: int, precision: Precision
 ) -> Forward:
     import openvino
 
     core = openvino.Core()
-    model = core.read_model(_ir(openvino, net, weights, channels))
+    model = core.read_model(_ir(openvino, build, weights, channels))
     compiled = core.compile_model(
         model,
         "CPU",
@@ -103,15 +122,17 @@ def _openvino_forward(
     return forward
 
 
-def _ir(openvino: Any, net: torch.nn.Module, weights: Path, channels: int) -> Path:
+def _ir(openvino: Any, build: Callable[[], torch.nn.Module], weights: Path, channels: int) -> Path:
     """The IR of these weights: beside them, or where that cannot be written in the user's cache."""
     from data.samples.distribution import cache_dir
 
+    _require(weights)
     name = f"{weights.stem}-{sha256_file(weights)[:12]}-ov{openvino.__version__.split('-')[0]}"
     places = [weights.parent, cache_dir() / "openvino"]
     for folder in places:
         if (folder / f"{name}.xml").is_file():
             return folder / f"{name}.xml"
+    net = _loaded(build, weights)
     size = 32
     example = torch.zeros(1, channels, size, size, size)
     with warnings.catch_warnings():  # tracing warns of instance norm's checks of shape

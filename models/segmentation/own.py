@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from data.imaging import Volume
 from models.segmentation.base import Network, brain_mask, predict_in_network_space
-from models.segmentation.engine import Engine, Precision, forward_of
+from models.segmentation.engine import Engine, Precision, engine_in_use, forward_of
 from models.segmentation.glioma_net import (
     DIVISOR,
     REQUIRED,
@@ -52,6 +52,11 @@ class GliomaNet(Network):
     @override
     def requires(self) -> tuple[str, ...]:
         return REQUIRED
+
+    @property
+    @override
+    def settings(self) -> dict[str, str]:
+        return super().settings | {"engine": engine_in_use(self.engine)}
 
     @property
     @override

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from data.errors import WeightsError
-from models.segmentation.engine import forward_of
+from models.segmentation.engine import engine_in_use, forward_of
 from models.segmentation.glioma_net import SEQUENCES, build_glioma_net
+from models.segmentation.own import GliomaNet
 
 CHANNELS = len(SEQUENCES)
 
@@ -37,6 +40,23 @@ def test_the_precision_is_what_was_asked_for(weights, images):
     rough = forward_of(build_glioma_net, weights, CHANNELS, "torch", "bf16")(images)
     plain = forward_of(build_glioma_net, weights, CHANNELS, "openvino", "f32")(images)
     assert np.abs(rough - exact).mean() > 10 * np.abs(plain - exact).mean()
+
+
+def test_where_openvino_cannot_run_torch_takes_over_and_the_provenance_says_so(
+    weights, images, monkeypatch
+):
+    exact = forward_of(build_glioma_net, weights, CHANNELS, "torch", "f32")(images)
+    assert GliomaNet(weights=weights).settings["engine"] == "openvino"
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    for cached in (engine_in_use, forward_of):
+        cached.cache_clear()
+    try:
+        assert GliomaNet(weights=weights).settings["engine"] == "torch"
+        forward = forward_of(build_glioma_net, weights, CHANNELS, "openvino", "f32")
+        assert np.array_equal(forward(images), exact)
+    finally:
+        for cached in (engine_in_use, forward_of):
+            cached.cache_clear()
 
 
 def test_the_converted_network_is_kept_beside_the_weights(weights, images):
