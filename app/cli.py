@@ -309,45 +309,50 @@ def evaluate(
     if as_json:
         sys.stdout.write(result.model_dump_json(indent=1) + "\n")
         return
-    out.print(_scores_table(result))
+    for table in _scores_tables(result):
+        out.print(table)
     for name, why in result.refused.items():
         out.print(f"[yellow]refused[/yellow] {name}: {escape(why)}")
     err.print(f"Scores and pictures of the worst cases: {folder}", soft_wrap=True)
 
 
-def _scores_table(result: Evaluation) -> Table:
-    table = Table(title=f"{result.segmenter} (Dice per case; research use only)")
-    table.add_column("case", no_wrap=True)
-    table.add_column("reference")
-    for column in ("WT", "TC", "ET", "HD95 WT, mm", "AUROC", "CPU s"):
-        table.add_column(column, justify="right")
+def _scores_tables(result: Evaluation) -> tuple[Table, Table]:
+    """Per case and over all cases, each within 80 columns."""
+    cases = Table(title=f"{result.segmenter}: Dice per case (research use only)")
+    cases.add_column("case, reference")
+    for column in ("WT", "TC", "ET", "HD95 WT\nmm", "AUROC", "CPU s"):
+        cases.add_column(column, justify="right", no_wrap=True)
     for row in result.cases:
         dice = [f"{row.regions[r].dice:.3f}" for r in ("WT", "TC", "ET")]
         distance = f"{row.regions['WT'].hd95_mm:.1f}"
         told = "-" if row.error_auroc is None else f"{row.error_auroc:.3f}"
-        table.add_row(row.case, row.reference_by, *dice, distance, told, f"{row.cpu_seconds:.1f}")
-    table.add_section()
+        named = f"{escape(row.case)}\n[dim]{escape(row.reference_by or 'unknown')}[/dim]"
+        cases.add_row(named, *dice, distance, told, f"{row.cpu_seconds:.1f}")
+    cases.caption = "AUROC: of disagreement between opinions for wrong voxels; 0.5 is chance."
 
     def shown(value: Interval, digits: int) -> str:
         if value.low is None:
             return f"{value.mean:.{digits}f}"
-        return f"{value.mean:.{digits}f} ({value.low:.{digits}f} to {value.high:.{digits}f})"
+        return (
+            f"{value.mean:.{digits}f}\n[dim]{value.low:.{digits}f} to {value.high:.{digits}f}[/dim]"
+        )
 
+    mean = Table(title=f"Mean of {len(result.cases)} (95 % bootstrap interval)")
+    mean.add_column("")
+    for region in ("WT", "TC", "ET"):
+        mean.add_column(region, justify="right", no_wrap=True)
     regions = [result.summary[r] for r in ("WT", "TC", "ET")]
     for label, name, digits in (
-        ("mean Dice (95 % interval)", "dice", 3),
+        ("Dice", "dice", 3),
         ("surface Dice at 1 mm", "surface_dice", 3),
         ("HD95, mm", "hd95_mm", 1),
         ("volume error, mL", "volume_error_ml", 1),
         ("lesion-wise Dice", "lesion_dice", 3),
     ):
-        table.add_row(label, "", *(shown(getattr(region, name), digits) for region in regions))
-    table.caption = (
-        "AUROC: of disagreement between opinions for wrong voxels of the brain; 0.5 is chance."
-    )
-    missed = [f"{r.lesions_missed} of {r.lesions}, {r.lesions_false} false" for r in regions]
-    table.add_row("lesions missed", "", *missed)
-    return table
+        mean.add_row(label, *(shown(getattr(region, name), digits) for region in regions))
+    missed = [f"{r.lesions_missed} of {r.lesions}\n{r.lesions_false} false" for r in regions]
+    mean.add_row("lesions missed", *missed)
+    return cases, mean
 
 
 def _summary(avatar: Avatar) -> Table:

@@ -41,6 +41,7 @@ ORDER: tuple[tuple[str, str, str], ...] = (
 contrast agent makes vessels and tumor stand far out."""
 ORDER_MARGIN = 0.25
 """Standard deviations of the brain's signal by which another naming must fit the order better."""
+SHOWN = {"t1": "T1", "t1c": "T1c", "t2": "T2", "flair": "FLAIR"}
 FEWEST_VALUES = 20
 LARGEST_SHARE = 0.4
 """Of the brain that may be tumor."""
@@ -203,7 +204,7 @@ def _swapped(cubes: Mapping[str, Array], outline: Array, template: Template) -> 
     inside = (outline > 0.9) & (template.brain > 0.9)
     if not inside.any():
         return []
-    known = [name for name in ("t1", "t1c", "t2", "flair") if name in cubes]
+    known = [name for name in SHOWN if name in cubes]
     traits = {name: _traits(cubes[name], inside, template) for name in known}
 
     def against(naming: Mapping[str, str]) -> float:
@@ -219,7 +220,7 @@ def _swapped(cubes: Mapping[str, Array], outline: Array, template: Template) -> 
     as_given, best = namings[0], min(namings, key=against)
     if against(as_given) - against(best) <= ORDER_MARGIN:
         return []
-    said = ", ".join(f"{best[n]} looks like {n}" for n in known if best[n] != n)
+    said = ", ".join(f"{SHOWN[best[n]]} looks like {SHOWN[n]}" for n in known if best[n] != n)
     return [
         Flag(
             code="sequences-swapped",
