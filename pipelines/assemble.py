@@ -104,7 +104,7 @@ def run_study(
         watch: told each step.
 
     Raises:
-        AvatarError: bad input; the store is then as it was.
+        AvatarError: bad input; the avatars in the store are then as they were.
     """
     study = read_study(folder)
     site = SITES[study.site]
@@ -174,9 +174,17 @@ def _require_mask_or_segmenter(
 
 
 def _remembered(
-    store: AvatarStore, step: str, key: object, model: type[Result], make: Callable[[], Result]
+    store: AvatarStore,
+    step: str,
+    key: object,
+    model: type[Result],
+    make: Callable[[], Result],
+    *,
+    keep: Callable[[Result], bool] = lambda made: True,
 ) -> tuple[Result, bool]:
-    """The stored result for this input, or a new one; and whether it was stored."""
+    """The stored result for this input, or a new one, kept where ``keep`` says so; and whether it was
+    stored.
+    """
     digest = digest_of([RECIPE, step, key])
     known = store.step(digest)
     if known is not None:
@@ -185,7 +193,8 @@ def _remembered(
             if not isinstance(result, _ScanResult) or _volumes_present(store, result):
                 return result, True
     made = make()
-    store.put_step(digest, step, made.model_dump_json())
+    if keep(made):
+        store.put_step(digest, step, made.model_dump_json())
     return made, False
 
 
@@ -205,8 +214,11 @@ def _check_step(
     def make() -> _CheckResult:
         return _CheckResult(flags=check_study(_without_negatives(scan), scan.brain, segmenter))
 
+    def was_checked(made: _CheckResult) -> bool:
+        return all(flag.code != "not-checked" for flag in made.flags)
+
     key = [scan.key, segmenter.requires]
-    result, reused = _remembered(store, "check", key, _CheckResult, make)
+    result, reused = _remembered(store, "check", key, _CheckResult, make, keep=was_checked)
     said = "; ".join(flag.finding for flag in result.flags) or "nothing suspicious"
     watch(StepReport(f"check (day {scan.day:g})", said, reused))
     return result.flags

@@ -8,8 +8,9 @@ import yaml
 from conftest import VCF, spoil_study, write_nifti
 
 from data.avatar import Avatar
-from data.errors import AvatarError, StudyError
+from data.errors import AvatarError, ImageError, SampleError, StudyError
 from data.store import AvatarStore
+from pipelines import check
 from pipelines.assemble import run_study
 from pipelines.simulate import simulate_avatar
 from pipelines.study_init import guess_study
@@ -155,6 +156,37 @@ def test_a_study_without_what_the_segmenter_needs_leaves_the_store_as_it_was(mak
         run_study(folder, store)
     assert store.patients() == ()
     assert not (store.folder / "volumes").exists()
+
+
+def test_the_gate_refuses_a_study_and_lets_it_through_when_told_to(make_study, store):
+    scan = {"sequences": {"t1c": "t1c.nii.gz", "flair": "flair.nii.gz"}}
+    folder = make_study(scans=[scan])  # two gray levels: a drawing, not a scan
+    with pytest.raises(ImageError, match=r"only 2 different values .* --despite-flags"):
+        run_study(folder, store)
+    assert store.patients() == ()
+    found = run_study(folder, store, despite_flags=True).latest_scan
+    assert found.flags[0].code == "intensity"
+    assert found.disagreement is not None
+    assert set(found.agreement) == {"WT", "TC", "ET"}
+
+
+def test_without_the_atlas_a_study_is_flagged_as_not_checked_and_checked_later(
+    make_study, store, monkeypatch
+):
+    scan = {"sequences": {"t1c": "t1c.nii.gz", "flair": "flair.nii.gz"}}
+    folder = make_study(scans=[scan])
+
+    def gone():
+        raise SampleError("no package index")
+
+    check._template.cache_clear()
+    with monkeypatch.context() as patched:
+        patched.setattr(check, "load_sri24", gone)
+        flag = run_study(folder, store).latest_scan.flags[0]
+    assert (flag.code, flag.severity) == ("not-checked", "look")
+    assert "no package index" in flag.finding
+    with pytest.raises(ImageError, match="only 2 different values"):
+        run_study(folder, store)
 
 
 def test_the_generic_site_needs_a_mask_and_is_not_simulated(make_study, store):
