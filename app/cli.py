@@ -60,7 +60,8 @@ def run(
 ) -> None:
     """Files to a stored avatar, step by step; what was done before is not done again."""
     with err.status("Loading the imaging libraries"):
-        from pipelines.assemble import StepReport, run_study
+        from pipelines.assemble import run_study
+        from pipelines.steps import StepReport
 
     columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
     with AvatarStore(store) as opened, Progress(*columns, console=err, transient=True) as bar:

@@ -6,23 +6,16 @@ done only if its result is not in the store. The avatar itself is written last, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
-
-import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from data.avatar import Avatar, Scan, VolumeRef
 from data.clinical import ClinicalRecord, Markers
 from data.errors import ClinicalError, ImageError, StudyError
 from data.files import sha256_file
-from data.imaging import Segmentation, Volume
+from data.imaging import Segmentation
 from data.io.study import StudyFile, read_study
 from data.prognosis import SurvivalPrediction, VolumeForecast
-from data.provenance import Provenance, digest_of, versions_of
+from data.provenance import Provenance, versions_of
 from data.quality import Flag
 from data.store import AvatarStore
 from data.timeline import Event, Timeline
@@ -37,51 +30,39 @@ from pipelines.config import (
     survival_model,
     twin_prior,
 )
+from pipelines.heads import Seen, seen_by_networks, without_negatives
 from pipelines.ingest import LoadedScan, LoadedStudy, ingest
 from pipelines.simulate import MEMBERS, SEED, forecast_under, twin_of
 from pipelines.sites import glioma
 from pipelines.sites.base import Site
 from pipelines.sites.registry import SITES
+from pipelines.steps import StepReport, StepResult, Watch, remembered
 from pipelines.weights import segmenter_of
 
-Result = TypeVar("Result", bound=BaseModel)
 DEFAULT_SEGMENTER = "glioma-net"
-STRIPPED_MR = ("t1", "t1c", "t2", "flair")
-RECIPE = 3
-"""Raised when a step computes something else from the same input, so that old results are not reused."""
 
 
-@dataclass(frozen=True)
-class StepReport:
-    """What a step did, for the person watching."""
-
-    step: str
-    used: str
-    reused: bool
-
-
-Watch = Callable[[StepReport], None]
-
-
-class _ScanResult(BaseModel):
-    model_config = ConfigDict(frozen=True)
+class _ScanResult(StepResult):
     scan: Scan
     provenance: tuple[Provenance, ...]
 
+    @property
+    def volumes(self) -> tuple[VolumeRef, ...]:
+        """All that the scan is made of."""
+        refs = [*self.scan.sequences.values(), self.scan.segmentation]
+        return tuple(refs + ([self.scan.disagreement] if self.scan.disagreement else []))
 
-class _CheckResult(BaseModel):
-    model_config = ConfigDict(frozen=True)
+
+class _CheckResult(StepResult):
     flags: tuple[Flag, ...]
 
 
-class _SurvivalResult(BaseModel):
-    model_config = ConfigDict(frozen=True)
+class _SurvivalResult(StepResult):
     prediction: SurvivalPrediction | None
     provenance: Provenance
 
 
-class _ForecastResult(BaseModel):
-    model_config = ConfigDict(frozen=True)
+class _ForecastResult(StepResult):
     forecasts: tuple[VolumeForecast, ...]
     provenance: Provenance
 
@@ -111,22 +92,22 @@ def run_study(
     chosen = segmenter_of(segmenter or study.segmenter or DEFAULT_SEGMENTER)
     loaded = ingest(folder, study, site)
     watch(StepReport("ingest", _read_summary(loaded), False))
-    for scan in loaded.scans:
-        _require_mask_or_segmenter(study, scan, site, chosen)
-    flags = [_check_step(store, scan, chosen, watch) for scan in loaded.scans]
+    seen = [_seen(store, study, scan, site, chosen, watch) for scan in loaded.scans]
+    flags = [_check_step(store, view, chosen, watch) for view, _ in seen]
     for scan, found in zip(loaded.scans, flags, strict=True):
         if not despite_flags:
             refuse_stops(found, f"{study.patient_id}, scan of day {scan.day:g}")
     results = tuple(
-        _scan_step(store, scan, chosen, found, watch)
-        for scan, found in zip(loaded.scans, flags, strict=True)
+        _scan_step(store, view, chosen, found, watch)
+        for (view, _), found in zip(seen, flags, strict=True)
     )
     markers = glioma.markers_with_variants(loaded.record, loaded.variants)
     record = loaded.record.model_copy(update={"markers": markers})
     prior = glioma.prior_class(record, markers) if site.has_prior else "none"
     notes = _annotation(loaded, markers, prior)
     watch(StepReport("annotate", notes.note or "no variants", False))
-    parts = [p for r in results for p in r.provenance] + [notes]
+    parts = [p for _, standing in seen for p in standing]
+    parts += [p for r in results for p in r.provenance] + [notes]
     survival, forecasts = None, None
     scans = tuple(r.scan for r in results)
     if site.has_prior:
@@ -157,68 +138,48 @@ def _read_summary(loaded: LoadedStudy) -> str:
     return f"{len(loaded.scans)} scan(s) with {', '.join(sequences)}{variants}"
 
 
-def _require_mask_or_segmenter(
-    study: StudyFile, scan: LoadedScan, site: Site, segmenter: Segmenter
-) -> None:
+def _seen(
+    store: AvatarStore,
+    study: StudyFile,
+    scan: LoadedScan,
+    site: Site,
+    segmenter: Segmenter,
+    watch: Watch,
+) -> tuple[Seen, tuple[Provenance, ...]]:
+    """A scan as a network sees it and how that came about; refused where no mask can come of it."""
     if scan.segmentation is not None:
-        return
+        return Seen(scan), ()
     if not site.has_segmenter:
         raise StudyError(
             f"{study.patient_id}: the {site.name} site has no segmenter; give a segmentation in "
             "study.yaml"
         )
     try:
-        segmenter.require(_without_negatives(scan), scan.brain)
+        segmenter.require_sequences(scan.sequences)
+        view, standing = seen_by_networks(store, scan, watch)
+        if view.upright is None:
+            segmenter.require(view.images, view.brain)
     except ImageError as error:
         raise ImageError(f"{study.patient_id}, scan of day {scan.day:g}: {error}") from error
-
-
-def _remembered(
-    store: AvatarStore,
-    step: str,
-    key: object,
-    model: type[Result],
-    make: Callable[[], Result],
-    *,
-    keep: Callable[[Result], bool] = lambda made: True,
-) -> tuple[Result, bool]:
-    """The stored result for this input, or a new one, kept where ``keep`` says so; and whether it was
-    stored.
-    """
-    digest = digest_of([RECIPE, step, key])
-    known = store.step(digest)
-    if known is not None:
-        with suppress(ValidationError):  # of another version: do it again
-            result = model.model_validate_json(known)
-            if not isinstance(result, _ScanResult) or _volumes_present(store, result):
-                return result, True
-    made = make()
-    if keep(made):
-        store.put_step(digest, step, made.model_dump_json())
-    return made, False
-
-
-def _volumes_present(store: AvatarStore, result: _ScanResult) -> bool:
-    refs: list[VolumeRef] = [*result.scan.sequences.values(), result.scan.segmentation]
-    refs += [result.scan.disagreement] if result.scan.disagreement else []
-    return all(store.has_volume(ref) for ref in refs)
+    return view, standing
 
 
 def _check_step(
-    store: AvatarStore, scan: LoadedScan, segmenter: Segmenter, watch: Watch
+    store: AvatarStore, view: Seen, segmenter: Segmenter, watch: Watch
 ) -> tuple[Flag, ...]:
     """The quality gate, for a scan that a network is to segment."""
+    scan = view.scan
     if scan.segmentation is not None:
         return ()
 
     def make() -> _CheckResult:
-        return _CheckResult(flags=check_study(_without_negatives(scan), scan.brain, segmenter))
+        return _CheckResult(flags=check_study(view.images, view.brain, segmenter))
 
     def was_checked(made: _CheckResult) -> bool:
         return all(flag.code != "not-checked" for flag in made.flags)
 
     key = [scan.key, segmenter.requires]
-    result, reused = _remembered(store, "check", key, _CheckResult, make, keep=was_checked)
+    result, reused = remembered(store, "check", key, _CheckResult, make, keep=was_checked)
     said = "; ".join(flag.finding for flag in result.flags) or "nothing suspicious"
     watch(StepReport(f"check (day {scan.day:g})", said, reused))
     return result.flags
@@ -226,25 +187,28 @@ def _check_step(
 
 def _scan_step(
     store: AvatarStore,
-    scan: LoadedScan,
+    view: Seen,
     segmenter: Segmenter,
     flags: tuple[Flag, ...],
     watch: Watch,
 ) -> _ScanResult:
+    scan = view.scan
     table = scan.segmentation.labels if scan.segmentation else glioma.LABELS
     settings: dict[str, str | int | float | bool | None] = {}
     if scan.segmentation is None:
         settings = dict(segmenter.settings)
 
     def make() -> _ScanResult:
-        volumes = _without_negatives(scan)
+        volumes = without_negatives(scan)
         segmentation = scan.segmentation
         method, reference = "mask given with the study", next(iter(volumes))
         found, disagreement, agreement = flags, None, {}
         if segmentation is None:
-            examined = segmenter.examine(volumes, scan.brain)
+            examined = view.examined(segmenter)
             segmentation = Segmentation(examined.labels, glioma.LABELS)
-            method, reference = f"{segmenter.kind}: {segmenter.citation}", segmenter.requires[0]
+            method = f"{segmenter.kind}: {segmenter.citation}"
+            if view.upright is None:
+                reference = segmenter.requires[0]
             brain = brain_mask(scan.brain, volumes[reference])
             agreement = {region: round(dice, 4) for region, dice in examined.agreement.items()}
             found += mask_flags(examined.labels, brain, agreement)
@@ -282,25 +246,12 @@ def _scan_step(
         )
 
     key = [scan.key, settings, table.name, [flag.model_dump() for flag in flags]]
-    result, reused = _remembered(store, "scan", key, _ScanResult, make)
+    result, reused = remembered(store, "scan", key, _ScanResult, make)
     whole = result.scan.measured("WT")
     volume = f"{whole.volume_ml:.1f} mL whole tumor" if whole else "no region"
     step = f"segment and measure (day {scan.day:g})"
     watch(StepReport(step, f"{result.scan.segmenter}; {volume}", reused))
     return result
-
-
-def _without_negatives(scan: LoadedScan) -> dict[str, Volume]:
-    """MR without the small negative voxels that resampling leaves, so that above zero means brain.
-
-    A scan with a brain mask of its own keeps its values: it may be z-scored.
-    """
-    if scan.brain is not None:
-        return dict(scan.sequences)
-    return {
-        name: v.with_array(np.clip(v.array, 0, None)) if name in STRIPPED_MR else v
-        for name, v in scan.sequences.items()
-    }
 
 
 def _annotation(loaded: LoadedStudy, markers: Markers, prior: str) -> Provenance:
@@ -343,7 +294,7 @@ def _survival_step(store: AvatarStore, record: ClinicalRecord, watch: Watch) -> 
         return _SurvivalResult(prediction=prediction, provenance=provenance)
 
     key = [digest, record.model_dump(mode="json")]
-    result, reused = _remembered(store, "survival", key, _SurvivalResult, make)
+    result, reused = remembered(store, "survival", key, _SurvivalResult, make)
     said = result.provenance.note or (result.prediction.statement if result.prediction else "")
     watch(StepReport("survival", said, reused))
     return result
@@ -381,7 +332,7 @@ def _forecast_step(
         markers.model_dump(),
         [MEMBERS, SEED],
     ]
-    result, reused = _remembered(store, "simulate", key, _ForecastResult, make)
+    result, reused = remembered(store, "simulate", key, _ForecastResult, make)
     watch(StepReport("simulate", f"{prior} prior; {result.provenance.note}", reused))
     return result
 

@@ -30,7 +30,8 @@ from models.segmentation.glioma_net import build_glioma_net
 from pipelines.glioma_samples import (
     Sample,
     SampleConfig,
-    atlas_anatomy,
+    atlas_heads,
+    heads_of,
     is_taught,
     synthetic_samples,
     taught_samples,
@@ -169,14 +170,14 @@ _worker: dict[str, Any] = {}
 
 def _start_worker(config: TrainingConfig, patients: Sequence[Patient]) -> None:
     torch.set_num_threads(1)
-    _worker.update(anatomy=atlas_anatomy(), config=config, patients=patients)
+    _worker.update(heads=atlas_heads(), config=config, patients=heads_of(patients))
 
 
 def _make(index: int) -> list[Sample]:
     config: TrainingConfig = _worker["config"]
     if is_taught(config.samples, config.seed, index):
         return taught_samples(_worker["patients"], config.samples, config.seed, index)
-    return synthetic_samples(_worker["anatomy"], config.samples, config.seed, index)
+    return synthetic_samples(_worker["heads"], config.samples, config.seed, index)
 
 
 def train(

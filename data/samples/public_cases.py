@@ -60,10 +60,10 @@ def write_public_study(folder: Path, cache: Path | None = None) -> Path:
 def _read_itk(path: Path) -> Volume:
     """An ITK image (LPS) as a volume (RAS)."""
     image = sitk.ReadImage(str(path))
-    direction: tuple[float, ...] = image.GetDirection()  # type: ignore[no-untyped-call]
-    spacing: tuple[float, ...] = image.GetSpacing()  # type: ignore[no-untyped-call]
+    direction: tuple[float, ...] = image.GetDirection()
+    spacing: tuple[float, ...] = image.GetSpacing()
     affine = np.eye(4)
     affine[:3, :3] = np.reshape(direction, (3, 3)) @ np.diag(spacing)
-    affine[:3, 3] = image.GetOrigin()  # type: ignore[no-untyped-call]
+    affine[:3, 3] = image.GetOrigin()
     array = np.ascontiguousarray(sitk.GetArrayFromImage(image).transpose(2, 1, 0))
     return Volume(array, LPS_TO_RAS @ affine)

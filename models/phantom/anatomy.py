@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import map_coordinates, zoom
 
 from models.phantom.noise import smooth_noise
 
@@ -28,6 +28,10 @@ class Anatomy:
         """Voxels along (i, j, k)."""
         i, j, k = self.white.shape
         return i, j, k
+
+    def cut(self, box: tuple[slice, slice, slice]) -> Anatomy:
+        """The part of the head in a box of voxels."""
+        return Anatomy(self.white[box], self.grey[box], self.csf[box], self.spacing_mm)
 
     @property
     def brain(self) -> NDArray[np.bool_]:
@@ -71,6 +75,17 @@ def vary(
         maps = [field[::-1] for field in maps]
     white, grey, csf = (warped(field, source) for field in maps)
     return _sharpened(Anatomy(white, grey, csf, anatomy.spacing_mm), sharp, folds)
+
+
+def coarsened(anatomy: Anatomy, factor: int) -> Anatomy:
+    """The same head on voxels ``factor`` times as large."""
+    if factor == 1:
+        return anatomy
+    white, grey, csf = (
+        np.asarray(zoom(m, 1 / factor, order=1)) for m in (anatomy.white, anatomy.grey, anatomy.csf)
+    )
+    i, j, k = (factor * mm for mm in anatomy.spacing_mm)
+    return Anatomy(white, grey, csf, (i, j, k))
 
 
 def random_warp(

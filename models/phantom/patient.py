@@ -45,6 +45,11 @@ class Patient:
     anatomy: Anatomy
     brain: NDArray[np.bool_]
 
+    def cut(self, box: tuple[slice, slice, slice]) -> Patient:
+        """The part of the head in a box of voxels."""
+        images = {name: image[box] for name, image in self.images.items()}
+        return Patient(images, self.regions[:, *box], self.anatomy.cut(box), self.brain[box])
+
 
 def another(
     patient: Patient, rng: np.random.Generator, *, lesion_share: float, largest_ml: float

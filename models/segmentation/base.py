@@ -130,16 +130,19 @@ class Segmenter(BaseModel, ABC):
     @final
     def segment(self, images: Mapping[str, Volume], brain: Volume | None) -> Volume:
         """Labels (uint8, 0 to 3) on the grid of ``images[self.requires[0]]``; see ``regions``."""
-        return self._labels(self.regions(images, brain), images)
+        return self._labels(self.regions(images, brain), images[self.requires[0]])
 
     @final
     def examine(self, images: Mapping[str, Volume], brain: Volume | None) -> Examined:
         """The mask of ``segment`` and where opinions on it differ."""
-        opinions = self.opinions(images, brain)
-        return Examined(self._labels(self.merged(opinions), images), opinions)
+        return self.judged(self.opinions(images, brain), images[self.requires[0]])
 
-    def _labels(self, regions: NDArray[np.float32], images: Mapping[str, Volume]) -> Volume:
-        reference = images[self.requires[0]]
+    @final
+    def judged(self, opinions: tuple[NDArray[np.float32], ...], grid: Volume) -> Examined:
+        """The mask that opinions add up to, on their grid, and where they differ."""
+        return Examined(self._labels(self.merged(opinions), grid), opinions)
+
+    def _labels(self, regions: NDArray[np.float32], reference: Volume) -> Volume:
         labels = self.cleaned(labels_of(regions > 0.5), reference.voxel_volume_mm3)
         return reference.with_array(labels)
 
@@ -150,13 +153,22 @@ class Segmenter(BaseModel, ABC):
         Raises:
             ImageError: naming what is missing or wrong.
         """
+        self.require_sequences(images)
+        brain_mask(brain, images[self.requires[0]])
+
+    @final
+    def require_sequences(self, images: Mapping[str, Volume]) -> None:
+        """Refuse a study that lacks a needed sequence.
+
+        Raises:
+            ImageError: naming those that are missing.
+        """
         missing = [name for name in self.requires if name not in images]
         if missing:
             raise ImageError(
                 f"{self.kind} needs {', '.join(self.requires)}; this study has no "
                 f"{', '.join(missing)}. Add it to study.yaml, choose another segmenter, or bring a mask"
             )
-        brain_mask(brain, images[self.requires[0]])
 
 
 class Network(Segmenter):

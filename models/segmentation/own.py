@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, final
+from typing import Any, Literal, final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.special import expit
@@ -14,13 +16,15 @@ from typing_extensions import override
 
 from data.imaging import Volume
 from models.segmentation.base import Network, brain_mask, predict_in_network_space
-from models.segmentation.engine import Engine, Precision, engine_in_use, forward_of
+from models.segmentation.engine import Engine, Forward, Precision, engine_in_use, forward_of
 from models.segmentation.glioma_net import (
+    COARSE,
     DIVISOR,
     REQUIRED,
     SEQUENCES,
     SPACING_MM,
     build_glioma_net,
+    coarse,
     z_score,
 )
 
@@ -30,15 +34,19 @@ WEIGHTS = BUNDLE / "models" / "glioma_net.safetensors"
 SMALLEST_LESION_ML = 0.5
 WHOLE_TUMOR_CUT = 0.15
 """Probability from which a voxel counts as tumor. Synthetic edema fades to nothing at its border, so one
-half lies inside what is drawn by others; chosen on the two unlabelled cases against MSNet's masks."""
+half lies inside what is drawn by others; chosen for an earlier version on the two unlabelled cases against
+MSNet's masks, and kept."""
+CLOSE_FROM = 0.1
+"""Coarse probability of whole tumor from which a voxel is looked at closely."""
+CLOSE_MARGIN_MM = 10.0
+"""Kept around those voxels, in each close-up."""
 Array = NDArray[np.float32]
-View = Callable[[Iterable[str]], list[Array]]
-"""The names of the sequences shown, to regions: averaged, as the head is, and mirrored."""
+Box = tuple[slice, slice, slice]
 
 
 @final
 class GliomaNet(Network):
-    """MONAI UNet at 2 mm, one shot over the whole brain, averaged with its mirror image.
+    """MONAI UNet over the whole brain at 2 mm and its mirror image, then close up on the tumor at 1 mm.
 
     T1 and T2 are used where the study has them and are not needed.
     """
@@ -65,15 +73,17 @@ class GliomaNet(Network):
 
     @override
     def regions(self, images: Mapping[str, Volume], brain: Volume | None) -> Array:
-        return self._seen(images, brain, lambda view: view(images)[:1])[0]
+        return self._seen(images, brain, lambda see: [see(SEQUENCES).merged])[0]
 
     @override
     def opinions(self, images: Mapping[str, Volume], brain: Volume | None) -> tuple[Array, ...]:
-        """What it draws; the head as it is and mirrored, apart; and without T1 and T2, where given."""
+        """What it draws; the head as it is, mirrored and close up, apart; and without T1 and T2."""
 
-        def views(view: View) -> list[Array]:
+        def views(see: Callable[[Iterable[str]], Views]) -> list[Array]:
+            seen = see(SEQUENCES)
+            found = [seen.merged, seen.straight, seen.mirrored, seen.close]
             fewer = set(images) - set(REQUIRED)
-            return view(images) + (view(REQUIRED)[:1] if fewer & set(SEQUENCES) else [])
+            return found + ([see(REQUIRED).merged] if fewer & set(SEQUENCES) else [])
 
         return self._seen(images, brain, views)
 
@@ -81,7 +91,7 @@ class GliomaNet(Network):
         self,
         images: Mapping[str, Volume],
         brain: Volume | None,
-        views: Callable[[View], list[Array]],
+        views: Callable[[Callable[[Iterable[str]], Views]], list[Array]],
     ) -> tuple[Array, ...]:
         self.require(images, brain)
         reference = images[REQUIRED[0]]
@@ -91,16 +101,14 @@ class GliomaNet(Network):
         )
 
         def predict(stack: Array, inside: NDArray[np.bool_]) -> Array:
-            scaled = {n: z_score(c, inside) for n, c in zip(given, stack, strict=True)}
-            nothing = np.zeros(inside.shape, np.float32)
+            fine = _scaled(stack, inside, given)
+            whole = _scaled(coarse(stack), coarse(inside) > 0.5, given)
 
-            def view(names: Iterable[str]) -> list[Array]:
-                shown = [scaled[n] if n in scaled and n in names else nothing for n in SEQUENCES]
-                straight = expit(forward(np.stack(shown)[None])[0])
-                mirrored = expit(forward(np.stack(shown)[None, :, ::-1])[0])[:, ::-1]
-                return [(straight + mirrored) / 2, straight, mirrored]
+            def see(names: Iterable[str]) -> Views:
+                shown = [n for n, name in enumerate(SEQUENCES) if name in names]
+                return _views(forward, _only(whole, shown), _only(fine, shown))
 
-            return np.asarray(np.concatenate(views(view)) * inside, np.float32)
+            return np.asarray(np.concatenate(views(see)) * inside, np.float32)
 
         mask = brain_mask(brain, reference)
         found = predict_in_network_space(
@@ -110,7 +118,7 @@ class GliomaNet(Network):
             predict,
             axis_codes="RAS",
             spacing_mm=SPACING_MM,
-            divisor=DIVISOR,
+            divisor=COARSE * DIVISOR,
             reference=reference,
         )
         found *= mask.array > 0
@@ -125,6 +133,69 @@ class GliomaNet(Network):
         if len(small) == count:
             return labels
         return np.where(np.isin(components, small), 0, labels).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Views:
+    """Regions (3, i, j, k) on fine voxels, from one set of sequences seen in three ways."""
+
+    straight: Array
+    """The whole brain, coarsely."""
+    mirrored: Array
+    """The same with left and right exchanged."""
+    close: Array
+    """Close up where there may be tumor; elsewhere as ``straight`` and ``mirrored`` have it."""
+    merged: Array
+
+
+def _views(forward: Forward, whole: Array, fine: Array) -> Views:
+    straight = _refined(expit(forward(whole[None])[0]))
+    mirrored = _refined(expit(forward(whole[None, :, ::-1])[0])[:, ::-1])
+    coarsely = np.asarray((straight + mirrored) / 2, np.float32)
+    close, merged = coarsely.copy(), coarsely.copy()
+    box = _box(coarsely[0])
+    if box is not None:
+        close[:, *box] = expit(forward(fine[None, :, *box])[0])
+        merged[:, *box] = (close[:, *box] + coarsely[:, *box]) / 2
+    return Views(straight, mirrored, close, merged)
+
+
+def _refined(regions: NDArray[np.floating[Any]]) -> Array:
+    """Coarse regions on fine voxels."""
+    tensor = torch.from_numpy(np.ascontiguousarray(regions, np.float32))[None]
+    fine = torch.nn.functional.interpolate(tensor, scale_factor=float(COARSE), mode="trilinear")
+    return np.asarray(fine[0].numpy(), np.float32)
+
+
+def _box(whole: Array) -> Box | None:
+    """About the larger lesions, a multiple of the network's divisor a side; none where there is none."""
+    components, count = ndimage.label(whole > CLOSE_FROM)
+    sizes = np.bincount(components.ravel(), minlength=count + 1)[1:] * SPACING_MM**3 / 1000.0
+    large = np.flatnonzero(sizes >= SMALLEST_LESION_ML) + 1
+    if not len(large):
+        return None
+    inside = np.argwhere(np.isin(components, large))
+    margin = round(CLOSE_MARGIN_MM / SPACING_MM)
+    low = np.maximum(inside.min(0) - margin, 0)
+    high = np.minimum(inside.max(0) + margin + 1, whole.shape)
+    sides = np.minimum(-(-(high - low) // DIVISOR) * DIVISOR, whole.shape)
+    low = np.minimum(low, np.array(whole.shape) - sides)
+    i, j, k = (slice(int(a), int(a + n)) for a, n in zip(low, sides, strict=True))
+    return i, j, k
+
+
+def _scaled(stack: Array, inside: NDArray[np.bool_], given: tuple[str, ...]) -> Array:
+    """All the network's channels, zeros where a sequence is not given."""
+    scaled = np.zeros((len(SEQUENCES), *inside.shape), np.float32)
+    for image, name in zip(stack, given, strict=True):
+        scaled[SEQUENCES.index(name)] = z_score(image, inside)
+    return scaled
+
+
+def _only(scaled: Array, shown: list[int]) -> Array:
+    kept = np.zeros_like(scaled)
+    kept[shown] = scaled[shown]
+    return kept
 
 
 def _calibrated(regions: Array) -> Array:

@@ -9,9 +9,18 @@ from safetensors.torch import load_file
 
 from data.errors import StudyError, WeightsError
 from models.phantom.anatomy import Anatomy
+from models.phantom.patient import Patient
 from models.segmentation.glioma_net import DIVISOR, REQUIRED, SEQUENCES
 from pipelines import glioma_samples, train_glioma_net
-from pipelines.glioma_samples import SampleConfig, shown_sequences, synthetic_samples
+from pipelines.glioma_samples import (
+    CLOSE_VOXELS,
+    Heads,
+    SampleConfig,
+    heads_of,
+    shown_sequences,
+    synthetic_samples,
+    taught_samples,
+)
 from pipelines.train_glioma_net import TrainingConfig, train
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -34,8 +43,8 @@ def test_the_shipped_configs_are_valid_and_their_rate_rises_and_falls(name):
 
 
 @pytest.fixture
-def small_head(monkeypatch):
-    """A head of 48 x 56 x 48 voxels in place of the atlas."""
+def small_heads():
+    """A head of 48 x 56 x 48 voxels of 2 mm, and the same on voxels of 1 mm, in place of the atlas."""
     shape = (48, 56, 48)
     grid = np.indices(shape) - (np.array(shape)[:, None, None, None] - 1) / 2
     radius = np.sqrt(((grid / 22.0) ** 2).sum(0))
@@ -43,18 +52,46 @@ def small_head(monkeypatch):
         (m).astype(np.float32)
         for m in (radius < 0.8, (radius >= 0.8) & (radius < 0.9), (radius >= 0.9) & (radius < 1))
     ]
-    return Anatomy(*maps, (2.0, 2.0, 2.0))
+    fine = [np.repeat(np.repeat(np.repeat(m, 2, 0), 2, 1), 2, 2) for m in maps]
+    return Heads(Anatomy(*maps, (2.0, 2.0, 2.0)), Anatomy(*fine, (1.0, 1.0, 1.0)))
 
 
-def test_a_sample_is_the_same_for_its_number_and_fits_the_network(small_head):
-    settings = config().samples
-    one, again, other = (synthetic_samples(small_head, settings, 1, n)[0] for n in (4, 4, 5))
+@pytest.mark.parametrize("close", [False, True])
+def test_a_sample_is_the_same_for_its_number_and_fits_the_network(small_heads, close):
+    settings = config().samples.model_copy(update={"close_share": float(close)})
+    one, again, other = (synthetic_samples(small_heads, settings, 1, n)[0] for n in (4, 4, 5))
     assert np.array_equal(one.images, again.images)
     assert not np.array_equal(one.images.sum(), other.images.sum())
     assert one.images.shape[0] == len(SEQUENCES)
     assert all(n % DIVISOR == 0 for n in one.images.shape[1:])
     assert one.regions.shape[1:] == one.images.shape[1:]
     assert one.regions[0].sum() >= one.regions[1].sum() >= one.regions[2].sum()
+
+
+def test_a_close_up_is_scaled_as_if_the_rest_of_the_brain_were_there(small_heads):
+    settings = config().samples.model_copy(update={"close_share": 1.0, "pair_share": 0.0})
+    samples = [synthetic_samples(small_heads, settings, 1, n)[0] for n in range(3)]
+    sides = np.array([s.images.shape[1:] for s in samples])
+    assert (sides <= CLOSE_VOXELS[1] + DIVISOR).all()
+    for sample in samples:
+        healthy = (sample.images[0] != 0) & (sample.regions[0] < 0.5)
+        assert abs(float(sample.images[0][healthy].mean())) < 0.5
+
+
+def test_a_patient_is_seen_on_coarse_and_on_fine_voxels(small_heads):
+    head = small_heads.close
+    ball = (head.white > 0.5).astype(np.float32)
+    images = {name: head.white + 0.5 * head.grey for name in SEQUENCES}
+    patient = Patient(images, np.stack([ball] * 3), head, head.brain)
+    patients = heads_of([patient])
+    assert patients.whole[0].brain.shape == small_heads.whole.shape
+    assert patients.whole[0].anatomy.spacing_mm == (2.0, 2.0, 2.0)
+    assert np.allclose(patients.whole[0].regions[0], small_heads.whole.white)
+    settings = config().samples.model_copy(update={"close_share": 0.5})
+    for index in range(4):
+        for sample in taught_samples(patients, settings, 1, index):
+            assert all(n % DIVISOR == 0 for n in sample.images.shape[1:])
+            assert sample.regions[0].sum() > 0
 
 
 def test_required_sequences_are_always_shown_and_the_others_sometimes():
@@ -67,10 +104,10 @@ def test_required_sequences_are_always_shown_and_the_others_sometimes():
 
 @pytest.mark.slow
 def test_a_training_that_was_stopped_ends_with_the_weights_of_one_that_was_not(
-    tmp_path, small_head, monkeypatch
+    tmp_path, small_heads, monkeypatch
 ):
     monkeypatch.setattr(train_glioma_net, "get_context", lambda kind: _InProcess())
-    monkeypatch.setattr(train_glioma_net, "atlas_anatomy", lambda: small_head)
+    monkeypatch.setattr(train_glioma_net, "atlas_heads", lambda: small_heads)
     whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
     assert train(config(), whole)
     calls = 0
@@ -83,9 +120,9 @@ def test_a_training_that_was_stopped_ends_with_the_weights_of_one_that_was_not(
 
 
 @pytest.mark.slow
-def test_a_checkpoint_of_another_config_is_refused(tmp_path, small_head, monkeypatch):
+def test_a_checkpoint_of_another_config_is_refused(tmp_path, small_heads, monkeypatch):
     monkeypatch.setattr(train_glioma_net, "get_context", lambda kind: _InProcess())
-    monkeypatch.setattr(train_glioma_net, "atlas_anatomy", lambda: small_head)
+    monkeypatch.setattr(train_glioma_net, "atlas_heads", lambda: small_heads)
     path = tmp_path / "net.safetensors"
     assert not train(config(), path, stop_after_seconds=0.0)
     with pytest.raises(WeightsError, match="another config"):

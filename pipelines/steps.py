@@ -1,0 +1,68 @@
+"""Steps of a run: told to whoever watches, and done only where their result is not in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from data.avatar import VolumeRef
+from data.provenance import digest_of
+from data.store import AvatarStore
+
+RECIPE = 4
+"""Raised when a step computes something else from the same input, so that old results are not reused."""
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What a step did, for the person watching."""
+
+    step: str
+    used: str
+    reused: bool
+
+
+Watch = Callable[[StepReport], None]
+
+
+class StepResult(BaseModel):
+    """What a step leaves in the store."""
+
+    model_config = ConfigDict(frozen=True)
+
+    @property
+    def volumes(self) -> tuple[VolumeRef, ...]:
+        """Stored volumes that the result is worth nothing without."""
+        return ()
+
+
+Result = TypeVar("Result", bound=StepResult)
+
+
+def remembered(
+    store: AvatarStore,
+    step: str,
+    key: object,
+    model: type[Result],
+    make: Callable[[], Result],
+    *,
+    keep: Callable[[Result], bool] = lambda made: True,
+) -> tuple[Result, bool]:
+    """The stored result for this input, or a new one, kept where ``keep`` says so; and whether it was
+    stored.
+    """
+    digest = digest_of([RECIPE, step, key])
+    known = store.step(digest)
+    if known is not None:
+        with suppress(ValidationError):  # of another version: do it again
+            result = model.model_validate_json(known)
+            if all(store.has_volume(ref) for ref in result.volumes):
+                return result, True
+    made = make()
+    if keep(made):
+        store.put_step(digest, step, made.model_dump_json())
+    return made, False
