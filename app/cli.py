@@ -328,6 +328,8 @@ def _scores_tables(result: Evaluation) -> tuple[Table, Table]:
         distance = f"{row.regions['WT'].hd95_mm:.1f}"
         told = "-" if row.error_auroc is None else f"{row.error_auroc:.3f}"
         named = f"{escape(row.case)}\n[dim]{escape(row.reference_by or 'unknown')}[/dim]"
+        if row.weights != "never taught from it":
+            named += f"\n[dim]weights: {row.weights}[/dim]"
         cases.add_row(named, *dice, distance, told, f"{row.cpu_seconds:.1f}")
     cases.caption = "AUROC: of disagreement between opinions for wrong voxels; 0.5 is chance."
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,9 @@ class CaseFiles(BaseModel):
         default="", description="who drew it: experts, or algorithms (silver)"
     )
     label_aliases: dict[int, int] = LABEL_ALIASES
+    held_out_weights: str | None = Field(
+        default=None, description="of the own network, not taught from this case; beside this list"
+    )
 
 
 class CaseList(BaseModel):
@@ -53,13 +57,15 @@ class Case:
     brain: Volume | None
     reference: Segmentation | None
     reference_by: str
+    held_out_weights: Path | None = None
+    """Of the own network, where its shipped weights were taught from this case."""
 
 
-def read_cases(path: Path) -> list[Case]:
-    """Every case of a list.
+def read_cases(path: Path, only: Collection[str] | None = None) -> list[Case]:
+    """The cases of a list: all of them, or those that are named.
 
     Raises:
-        StudyError: the list is not valid, or names a case twice.
+        StudyError: the list is not valid, names a case twice, or has none of a name in ``only``.
         ImageError: a file is missing or damaged, or a mask is on another grid.
     """
     listed = read_model(path, CaseList, StudyError)
@@ -67,17 +73,24 @@ def read_cases(path: Path) -> list[Case]:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise StudyError(f"{path}: the case {repeated[0]!r} is listed twice")
+    unknown = set(only or ()) - set(names)
+    if unknown:
+        raise StudyError(
+            f"{path}: has no case {', '.join(sorted(unknown))}; it has {', '.join(names)}"
+        )
     root = shared_dir() if listed.root == SHARED else path.parent / os.path.expandvars(listed.root)
     found = []
     for case in listed.cases:
+        if only is not None and case.name not in only:
+            continue
         try:
-            found.append(_read(case, root / case.folder))
+            found.append(_read(case, root / case.folder, path.parent))
         except AvatarError as error:
             raise type(error)(f"case {case.name}: {error}") from error
     return found
 
 
-def _read(case: CaseFiles, folder: Path) -> Case:
+def _read(case: CaseFiles, folder: Path, listed_in: Path) -> Case:
     images = {name: read_nifti(folder / file) for name, file in case.sequences.items()}
     first = next(iter(images.values()))
     brain = read_nifti(folder / case.brain_mask) if case.brain_mask else None
@@ -91,4 +104,5 @@ def _read(case: CaseFiles, folder: Path) -> Case:
                 f"{case.reference} has shape {reference.volume.shape}, the first sequence "
                 f"{first.shape}: a reference must be on the grid of the first sequence"
             )
-    return Case(case.name, images, brain, reference, case.reference_by)
+    held_out = listed_in / case.held_out_weights if case.held_out_weights else None
+    return Case(case.name, images, brain, reference, case.reference_by, held_out)

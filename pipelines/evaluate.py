@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from data.errors import ImageError, StudyError
 from data.imaging import Segmentation, Volume
-from models.segmentation.base import Examined, Segmenter, brain_mask
+from models.segmentation.base import Examined, Network, Segmenter, brain_mask
 from models.segmentation.regions import REGIONS
 from models.segmentation.scores import RegionScores, error_auroc, score
 from pipelines.cases import Case
@@ -32,6 +32,8 @@ class CaseScores(BaseModel):
     reference_by: str
     sequences: tuple[str, ...]
     cpu_seconds: float
+    weights: Literal["never taught from it", "a fold without it", "taught from it"]
+    """What the weights that drew the mask know of this case, of what is recorded."""
     regions: dict[str, RegionScores]
     agreement: dict[str, float] = {}
     """Mean Dice between the segmenter's opinions, by region."""
@@ -103,10 +105,11 @@ def evaluate(
         raise StudyError("no case has a reference; add 'reference' to at least one")
     for case, reference in labelled:
         images = {k: v for k, v in case.images.items() if only is None or k in only}
+        drawer, weights = held_out(segmenter, case)
         started = time.process_time()
         try:
-            examined = segmenter.examine(images, case.brain) if doubt else None
-            mask = examined.labels if examined else segmenter.segment(images, case.brain)
+            examined = drawer.examine(images, case.brain) if doubt else None
+            mask = examined.labels if examined else drawer.segment(images, case.brain)
         except ImageError as error:
             refused[case.name] = str(error)
             continue
@@ -117,6 +120,7 @@ def evaluate(
             reference_by=case.reference_by,
             sequences=tuple(images),
             cpu_seconds=round(seconds, 2),
+            weights=weights,
             regions=_scores(found, reference, case.name),
             agreement=examined.agreement if examined else {},
             error_auroc=_error_auroc(examined, reference, case) if examined else None,
@@ -133,6 +137,22 @@ def evaluate(
         refused=refused,
         summary={region: _summary([row.regions[region] for row in rows]) for region in REGIONS},
     )
+
+
+def held_out(
+    segmenter: Segmenter, case: Case
+) -> tuple[Segmenter, Literal["never taught from it", "a fold without it", "taught from it"]]:
+    """The segmenter with weights that were not taught from a case, where there are such."""
+    if not isinstance(segmenter, Network) or case.name not in segmenter.taught_from:
+        return segmenter, "never taught from it"
+    if case.held_out_weights is None or not case.held_out_weights.is_file():
+        return segmenter, "taught from it"
+    fold = segmenter.model_copy(update={"weights": case.held_out_weights})
+    if case.name in fold.taught_from:
+        raise StudyError(
+            f"{case.held_out_weights}: was taught from {case.name}, which it is to judge"
+        )
+    return fold, "a fold without it"
 
 
 def _scores(found: Segmentation, reference: Segmentation, case: str) -> dict[str, RegionScores]:

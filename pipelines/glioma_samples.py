@@ -257,7 +257,7 @@ def patient_of(case: Case, teacher: Segmenter | None) -> Patient:
     images = {name: seen[name] / np.median(seen[name][healthy]) * brain for name in SEQUENCES}
     anatomy = Anatomy(seen["white"], seen["grey"], seen["csf"], (SPACING_MM,) * 3)
     taught = np.stack([seen[f"region {n}"] for n in range(len(regions))]) * brain
-    return Patient(images, taught, anatomy, brain)
+    return Patient(images, taught, anatomy, brain, case.name)
 
 
 def _lesions(

@@ -25,6 +25,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from data.errors import StudyError, WeightsError
+from data.files import sha256_file
 from models.phantom.patient import Patient
 from models.segmentation.glioma_net import build_glioma_net
 from pipelines.glioma_samples import (
@@ -76,9 +77,11 @@ class TrainingConfig(BaseModel):
 class Run:
     """A training run in memory: network, its running average and the optimizer, and where it is."""
 
-    def __init__(self, config: TrainingConfig) -> None:
+    def __init__(self, config: TrainingConfig, taught_from: Sequence[str] = ()) -> None:
         torch.manual_seed(config.seed)
         self.config = config
+        self.taught_from = taught_from
+        self.started_from: dict[str, Any] | None = None
         self.net = build_glioma_net().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.net)
         self.optimizer = torch.optim.AdamW(
@@ -114,6 +117,13 @@ class Run:
         """Take the weights of an earlier stage."""
         for net in (self.net, self.average):
             net.load_state_dict(load_file(weights))
+        self.know_start(weights)
+
+    def know_start(self, weights: Path) -> None:
+        """Remember how the weights of the earlier stage were made, where that is recorded."""
+        record = weights.with_suffix(".training.json")
+        known = json.loads(record.read_text()) if record.is_file() else {}
+        self.started_from = {"sha256": sha256_file(weights), **known}
 
     def save(self, path: Path) -> None:
         """Write everything that is needed to go on."""
@@ -211,10 +221,12 @@ def train(
     if config.samples.taught_share > 0 and not patients:
         raise StudyError("this training is taught by patients (taught_share), and none were given")
     torch.set_num_threads(1)
-    run = Run(config)
+    run = Run(config, [patient.name for patient in patients])
     checkpoint = weights_path.with_suffix(".checkpoint.safetensors")
     if checkpoint.is_file():
         run.resume(checkpoint)
+        if start_from is not None:
+            run.know_start(start_from)
     elif start_from is not None:
         run.start_from(start_from)
     started, before = time.monotonic(), run.seconds
@@ -272,6 +284,8 @@ def _write_weights(run: Run, path: Path) -> None:
     _replace(path, weights, {})
     facts = {
         "config": run.config.model_dump(),
+        "taught_from": list(run.taught_from),
+        "started_from": run.started_from,
         "iterations": run.step,
         "seconds": round(run.seconds),
     }

@@ -44,6 +44,7 @@ class Patient:
     """(3, i, j, k) probabilities of whole tumor, core and enhancing tumor."""
     anatomy: Anatomy
     brain: NDArray[np.bool_]
+    name: str = ""
 
     def cut(self, box: tuple[slice, slice, slice]) -> Patient:
         """The part of the head in a box of voxels."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -177,6 +178,14 @@ class Network(Segmenter):
     weights: Path
 
     @property
+    def taught_from(self) -> tuple[str, ...]:
+        """Real cases that the weights were taught from, as the record of their training names them."""
+        record = self.weights.with_suffix(".training.json")
+        if not record.is_file():
+            return ()
+        return tuple(json.loads(record.read_text()).get("taught_from", ()))
+
+    @property
     @override
     def settings(self) -> dict[str, str]:
         chosen = self.model_dump(mode="json", exclude={"weights"})
@@ -219,6 +228,7 @@ def predict_in_network_space(
     axis_codes: Literal["RAS", "LPS"],
     spacing_mm: float,
     divisor: int = 1,
+    crop: bool = True,
     reference: Volume,
 ) -> NDArray[np.float32]:
     """Bring scans to a network's space, run it, and bring its probabilities back exactly.
@@ -229,12 +239,13 @@ def predict_in_network_space(
     stack = [_on_grid(images[name], reference) for name in order]
     stack.append(torch.from_numpy(np.array(brain.array, np.float32))[None])
     image = MetaTensor(torch.cat(stack), affine=torch.from_numpy(np.array(reference.affine)))
-    steps: list[Any] = [
-        Orientationd("image", axcodes=axis_codes, labels=None),
-        CropForegroundd(
-            "image", source_key="image", select_fn=_brain_channel, margin=MARGIN_VOXELS
-        ),
-    ]
+    steps: list[Any] = [Orientationd("image", axcodes=axis_codes, labels=None)]
+    if crop:
+        steps.append(
+            CropForegroundd(
+                "image", source_key="image", select_fn=_brain_channel, margin=MARGIN_VOXELS
+            )
+        )
     if not np.allclose(reference.spacing_mm, spacing_mm, atol=1e-3):
         steps.append(Spacingd("image", pixdim=(spacing_mm,) * 3, mode="bilinear"))
     if divisor > 1:

@@ -34,7 +34,12 @@ SMALLEST_ENHANCING_VOXELS = 30
 SEED = 1709
 """Of the noise outside the brain: the same scan gives the same mask."""
 
+VIEWS = (("ax", (0, 1, 2)), ("sg", (2, 0, 1)), ("cr", (1, 0, 2)))
+"""Suffix of the networks' names, and the axes (of z, y, x) that each slides along and sees in plane."""
+
 Weights = dict[str, torch.Tensor]
+Views = list[tuple[Weights, tuple[int, int, int]]]
+"""Networks of one step of the cascade, each with its axes."""
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 Box = tuple[slice, slice, slice]
@@ -42,10 +47,14 @@ Box = tuple[slice, slice, slice]
 
 @final
 class MSNet(Network):
-    """Whole tumor, then core inside it, then enhancing inside that; axial networks only."""
+    """Whole tumor, then core inside it, then enhancing inside that.
+
+    Axial networks alone, or the mean of axial, sagittal and coronal ones at three times the cost.
+    """
 
     kind: Literal["msnet"] = "msnet"
     weights: Path
+    views: Literal["axial", "three"] = "axial"
 
     @property
     @override
@@ -61,7 +70,11 @@ class MSNet(Network):
     def regions(self, images: Mapping[str, Volume], brain: Volume | None) -> Array:
         self.require(images, brain)
         reference = images["t1c"]
-        nets = {name: _load(self.weights, name) for name in ("wtax", "tcax", "enax")}
+        views = VIEWS if self.views == "three" else VIEWS[:1]
+        nets = {
+            step: [(_load(self.weights, step + view), axes) for view, axes in views]
+            for step in ("wt", "tc", "en")
+        }
 
         def predict(stack: Array, inside: Mask) -> Array:
             turned = stack.transpose(0, 3, 2, 1)
@@ -93,18 +106,18 @@ def _load(path: Path, prefix: str) -> Weights:
     }
 
 
-def _cascade(stack: Array, inside: Mask, nets: Mapping[str, Weights]) -> Array:
+def _cascade(stack: Array, inside: Mask, nets: Mapping[str, Views]) -> Array:
     """(4, z, y, x) scans to (3, z, y, x) nested masks as 0 or 1."""
     rng = np.random.default_rng(SEED)
     images = np.stack([_normalized(channel, inside, rng) for channel in stack])
-    whole = _run(nets["wtax"], images, (180, 160), rng, twice=True) & inside
+    whole = _found(nets["wt"], images, (180, 160), rng, twice=True) & inside
     box = _box(_close_and_keep(whole, SMALLEST_WHOLE_VOXELS)) if whole.any() else _all(whole)
     core = np.zeros_like(whole)
-    core[box] = _run(nets["tcax"], images[(slice(None), *box)], (96, 96), rng, twice=True)
+    core[box] = _found(nets["tc"], images[:, *box], (96, 96), rng, twice=True)
     core &= inside
     inner = _box(_close_and_keep(core, None)) if core.any() else box
     enhancing = np.zeros_like(whole)
-    enhancing[inner] = _run(nets["enax"], images[(slice(None), *inner)], (96, 96), rng, twice=False)
+    enhancing[inner] = _found(nets["en"], images[:, *inner], (96, 96), rng, twice=False)
     enhancing &= inside
     return _fuse(whole, core, enhancing)
 
@@ -117,6 +130,23 @@ def _normalized(channel: Array, inside: Mask, rng: np.random.Generator) -> Array
     return np.where(inside, scaled, rng.standard_normal(channel.shape)).astype(np.float32)
 
 
+def _found(
+    views: Views,
+    images: Array,
+    smallest: tuple[int, int],
+    rng: np.random.Generator,
+    *,
+    twice: bool,
+) -> Mask:
+    """Foreground where its mean probability over the views is above one half; (z, y, x)."""
+    total = np.zeros(images.shape[1:], np.float32)
+    for weights, axes in views:
+        turned = images.transpose(0, *(axis + 1 for axis in axes))
+        seen = _run(weights, turned, smallest, rng, twice=twice)
+        total += seen.transpose(np.argsort(axes))
+    return np.asarray(total > 0.5 * len(views))
+
+
 def _run(
     weights: Weights,
     images: Array,
@@ -124,8 +154,8 @@ def _run(
     rng: np.random.Generator,
     *,
     twice: bool,
-) -> Mask:
-    """Slide slabs along z; foreground where its probability is above one half."""
+) -> Array:
+    """Probability of foreground from slabs slid along the first axis of (4, slice, row, column)."""
     _, depth, rows, columns = images.shape
     height = max((rows + 3) // 4 * 4, smallest[0])
     width = max((columns + 3) // 4 * 4, smallest[1])
@@ -136,14 +166,14 @@ def _run(
     half = SLAB_OUT // 2
     centers = [min(c, max(depth - half, half)) for c in range(half, depth + half, SLAB_OUT)]
     slabs = [padded[:, c : c + SLAB_IN] for c in centers]
-    out = np.zeros((depth, rows, columns), bool)
+    out = np.zeros((depth, rows, columns), np.float32)
     for start in range(0, len(slabs), BATCH):
         chosen = slabs[start : start + BATCH]
         shape = (4, SLAB_IN, height, width)
         noise = [rng.standard_normal(shape).astype(np.float32) for _ in range(BATCH - len(chosen))]
         with torch.inference_mode():
             logits = _network(weights, torch.from_numpy(np.stack([*chosen, *noise])), twice=twice)
-        found = (logits[:, 1] > logits[:, 0]).numpy()
+        found = torch.sigmoid(logits[:, 1] - logits[:, 0]).numpy()
         for center, slab in zip(centers[start:], found[: len(chosen)], strict=False):
             first = center - half
             last = min(first + SLAB_OUT, depth)

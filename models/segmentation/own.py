@@ -27,11 +27,14 @@ from models.segmentation.glioma_net import (
     coarse,
     z_score,
 )
+from models.segmentation.regions import CORE, ENHANCING
 
 BUNDLE = Path(__file__).parent / "bundle"
 """The network as a MONAI bundle; see models/segmentation/bundle/docs/README.md."""
 WEIGHTS = BUNDLE / "models" / "glioma_net.safetensors"
 SMALLEST_LESION_ML = 0.5
+SMALLEST_ENHANCING_MM3 = 30.0
+"""Below it there is none, as in MSNet; networks speckle tumors that do not enhance."""
 WHOLE_TUMOR_CUT = 0.15
 """Probability from which a voxel counts as tumor. Synthetic edema fades to nothing at its border, so one
 half lies inside what is drawn by others; chosen for an earlier version on the two unlabelled cases against
@@ -122,11 +125,15 @@ class GliomaNet(Network):
             reference=reference,
         )
         found *= mask.array > 0
-        return tuple(_calibrated(found[n : n + 3]) for n in range(0, len(found), 3))
+        return tuple(calibrated(found[n : n + 3]) for n in range(0, len(found), 3))
 
     @override
     def cleaned(self, labels: NDArray[np.uint8], voxel_mm3: float) -> NDArray[np.uint8]:
-        """Components under 0.5 mL are dropped, unless nothing would be left."""
+        """Components under 0.5 mL are dropped, unless nothing would be left; specks of enhancement, in a
+        tumor that has no more of it, are core.
+        """
+        if 0 < np.count_nonzero(labels == ENHANCING) * voxel_mm3 < SMALLEST_ENHANCING_MM3:
+            labels = np.where(labels == ENHANCING, CORE, labels).astype(np.uint8)
         components, count = ndimage.label(labels > 0, np.ones((3, 3, 3)))
         sizes = np.bincount(components.ravel(), minlength=count + 1)[1:] * voxel_mm3 / 1000
         small = [n + 1 for n, ml in enumerate(sizes) if ml < SMALLEST_LESION_ML]
@@ -198,7 +205,7 @@ def _only(scaled: Array, shown: list[int]) -> Array:
     return kept
 
 
-def _calibrated(regions: Array) -> Array:
+def calibrated(regions: Array) -> Array:
     """Odds of whole tumor moved so that one half is where the cut is; the others as they are."""
     odds = (1.0 - WHOLE_TUMOR_CUT) / WHOLE_TUMOR_CUT
     whole = regions[0] * odds / (regions[0] * odds + 1.0 - regions[0])

@@ -12,8 +12,9 @@ from data.imaging import Volume
 from models.segmentation import deepmedic
 from models.segmentation.base import brain_mask, predict_in_network_space
 from models.segmentation.deepmedic import _classes, _name, _nested
+from models.segmentation.glioma_net import DIVISOR, coarse
 from models.segmentation.msnet import MSNet
-from models.segmentation.own import WEIGHTS, GliomaNet
+from models.segmentation.own import WEIGHTS, GliomaNet, _box
 from models.segmentation.regions import labels_of, regions_of
 from models.segmentation.registry import SEGMENTERS
 from models.segmentation.scores import dice
@@ -170,11 +171,49 @@ def test_openvino_and_torch_draw_the_same_mask_on_a_real_case(labelled):
 
 
 @pytest.mark.slow
-def test_t1_and_t2_are_not_needed(labelled):
-    case = labelled["TCGA-DU-7294"]
-    pair = {name: case.images[name] for name in ("t1c", "flair")}
-    found = GliomaNet().segment(pair, case.brain)
-    assert dice(found.array > 0, case.reference.mask("WT")) > 0.6
+def test_the_own_network_draws_cases_that_it_was_never_taught_from(labelled):
+    result = evaluate(list(labelled.values()), GliomaNet())
+    folds = {row.case: row.weights for row in result.cases}
+    assert set(folds.values()) == {"never taught from it", "a fold without it"}
+    whole = [row.regions["WT"].dice for row in result.cases]
+    assert np.mean(whole) >= 0.85
+    assert min(whole) >= 0.65
+    assert result.summary["TC"].dice.mean >= 0.60
+    pair = evaluate(list(labelled.values()), GliomaNet(), only=("t1c", "flair"))
+    assert pair.summary["WT"].dice.mean >= result.summary["WT"].dice.mean - 0.05
+
+
+def test_specks_of_enhancement_are_core_and_more_of_it_is_not():
+    labels = np.full((20, 20, 20), 2, np.uint8)
+    labels[5:15, 5:15, 5:15] = 1
+    speck, part = labels.copy(), labels.copy()
+    speck[8:11, 8:11, 8] = 3
+    part[8:12, 8:12, 8:10] = 3
+    assert (GliomaNet().cleaned(speck, 1.0) == labels).all()
+    assert (GliomaNet().cleaned(part, 1.0) == part).all()
+
+
+def test_a_close_up_holds_the_larger_lesions_and_fits_the_network():
+    whole = np.zeros((96, 112, 80), np.float32)
+    assert _box(whole) is None
+    whole[2, 2, 2] = 0.9  # a speck
+    assert _box(whole) is None
+    whole[60:90, 20:40, 50:78] = 0.5
+    box = _box(whole)
+    assert all((side.stop - side.start) % DIVISOR == 0 for side in box)
+    assert all(
+        side.start <= low and side.stop >= high
+        for side, low, high in zip(box, (60, 20, 50), (90, 40, 78), strict=True)
+    )
+    assert all(side.start >= 0 and side.stop <= n for side, n in zip(box, whole.shape, strict=True))
+    assert box[0].start == pytest.approx(50, abs=DIVISOR)
+
+
+def test_coarse_voxels_are_means_of_blocks():
+    fine = np.arange(64, dtype=np.float32).reshape(4, 4, 4)
+    assert coarse(fine).shape == (2, 2, 2)
+    assert coarse(fine)[0, 0, 0] == fine[:2, :2, :2].mean()
+    assert coarse(fine[None])[0, 1, 1, 1] == fine[2:, 2:, 2:].mean()
 
 
 def test_regions_of_deepmedic_say_what_its_likeliest_class_says():
