@@ -150,6 +150,12 @@ class Volume:
         affine = self.affine @ inv_ornt_aff(transform, self.shape)
         return Volume(np.ascontiguousarray(array), affine, self.frame_of_reference_uid)
 
+    def cut(self, box: tuple[slice, slice, slice]) -> Volume:
+        """The part in a box of voxels, where it was in the patient; a view, no copy."""
+        affine = self.affine.copy()
+        affine[:3, 3] = self.world(np.array([side.start or 0 for side in box], float))
+        return Volume(self.array[box], affine, self.frame_of_reference_uid)
+
     def world(self, indices: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """RAS+ mm of voxel indices; shape (..., 3) to (..., 3)."""
         mapped = np.asarray(indices, np.float64) @ self.affine[:3, :3].T + self.affine[:3, 3]

@@ -19,7 +19,13 @@ from models.phantom.anatomy import Anatomy, coarsened, vary
 from models.phantom.contrast import render
 from models.phantom.lesion import CAVITY, grow_lesion, seed_point
 from models.phantom.patient import Patient, another
-from models.segmentation.base import Segmenter, brain_mask, predict_in_network_space
+from models.segmentation.base import (
+    Box,
+    Segmenter,
+    box_around,
+    brain_mask,
+    predict_in_network_space,
+)
 from models.segmentation.glioma_net import (
     COARSE,
     DIVISOR,
@@ -33,7 +39,6 @@ from models.segmentation.regions import regions_of
 from pipelines.cases import Case
 
 Array = NDArray[np.float32]
-Box = tuple[slice, slice, slice]
 CLOSE_VOXELS = (64, 104)
 """Sides of a close-up; drawn anew for each axis."""
 EDGE_VOXELS = 8
@@ -96,7 +101,7 @@ def atlas_heads() -> Heads:
         for v in (atlas.white, atlas.grey, atlas.csf)
     )
     fine = Anatomy(white, grey, csf, (SPACING_MM,) * 3)
-    fine = fine.cut(_around(fine.brain, 4 * COARSE))
+    fine = fine.cut(box_around(fine.brain, 4 * COARSE))
     return Heads(coarsened(fine, COARSE), fine)
 
 
@@ -288,15 +293,6 @@ def shown_sequences(config: SampleConfig, rng: np.random.Generator) -> NDArray[n
 
 def fitted(images: Array, regions: Array, brain: NDArray[np.bool_]) -> Sample:
     """Cropped to the brain and two voxels, then padded with zeros to the network's multiple."""
-    box = _around(brain, 2)
+    box = box_around(brain, 2)
     pad = [(0, 0), *((0, -(side.stop - side.start) % DIVISOR) for side in box)]
     return Sample(np.pad(images[:, *box], pad), np.pad(regions[:, *box], pad))
-
-
-def _around(brain: NDArray[np.bool_], margin: int) -> Box:
-    """The box of the brain and that many voxels about it, inside the volume."""
-    inside = np.argwhere(brain)
-    low = np.maximum(inside.min(0) - margin, 0)
-    high = np.minimum(inside.max(0) + margin + 1, brain.shape)
-    i, j, k = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    return i, j, k

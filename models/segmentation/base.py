@@ -16,7 +16,6 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import (
     Compose,
-    CropForegroundd,
     DivisiblePadd,
     Invertd,
     Orientationd,
@@ -35,6 +34,7 @@ from models.segmentation.scores import dice
 
 MARGIN_VOXELS = 5
 """Of the scan, kept around the brain; cropping comes first, since resampling costs by the voxel."""
+Box = tuple[slice, slice, slice]
 Predict = Callable[[NDArray[np.float32], NDArray[np.bool_]], NDArray[np.float32]]
 """(sequence, i, j, k) images and (i, j, k) brain to (region, i, j, k) probabilities."""
 
@@ -233,20 +233,26 @@ def predict_in_network_space(
 ) -> NDArray[np.float32]:
     """Bring scans to a network's space, run it, and bring its probabilities back exactly.
 
-    Every sequence is put on the reference grid *before* they are stacked, because ``Invertd`` undoes
-    only what happened to the stack. Returns (region, i, j, k) on the reference grid.
+    They are zero outside the brain. Unless ``crop`` is off, only the brain's box is looked at. Every
+    sequence is put on the reference grid *before* they are stacked, because ``Invertd`` undoes only what
+    happened to the stack. Returns (region, i, j, k) on the reference grid.
     """
-    stack = [_on_grid(images[name], reference) for name in order]
-    stack.append(torch.from_numpy(np.array(brain.array, np.float32))[None])
-    image = MetaTensor(torch.cat(stack), affine=torch.from_numpy(np.array(reference.affine)))
-    steps: list[Any] = [Orientationd("image", axcodes=axis_codes, labels=None)]
+    scaled = not np.allclose(reference.spacing_mm, spacing_mm, atol=1e-3)
+    box: Box = (slice(None), slice(None), slice(None))
     if crop:
-        steps.append(
-            CropForegroundd(
-                "image", source_key="image", select_fn=_brain_channel, margin=MARGIN_VOXELS
-            )
-        )
-    if not np.allclose(reference.spacing_mm, spacing_mm, atol=1e-3):
+        box = box_around(brain.array > 0, MARGIN_VOXELS, 1 if scaled else divisor)
+    near = reference.cut(box)
+    stack = [
+        v.cut(box).array if v.same_grid(reference) else _on_grid(v, near)
+        for v in (images[name] for name in order)
+    ]
+    stack.append(brain.array[box])
+    image = MetaTensor(
+        torch.from_numpy(np.stack(stack).astype(np.float32, copy=False)),
+        affine=torch.from_numpy(np.array(near.affine)),
+    )
+    steps: list[Any] = [Orientationd("image", axcodes=axis_codes, labels=None)]
+    if scaled:
         steps.append(Spacingd("image", pixdim=(spacing_mm,) * 3, mode="bilinear"))
     if divisor > 1:
         steps.append(DivisiblePadd("image", k=divisor))
@@ -262,25 +268,37 @@ def predict_in_network_space(
         keys="regions", transform=there, orig_keys="image", nearest_interp=False, to_tensor=True
     )
     returned = back(prepared)["regions"]
-    if tuple(returned.shape[1:]) != reference.shape or not np.allclose(
-        returned.affine.numpy(), reference.affine, atol=1e-3
+    if tuple(returned.shape[1:]) != near.shape or not np.allclose(
+        returned.affine.numpy(), near.affine, atol=1e-3
     ):
         raise AssertionError("the mask did not come back to the scan's grid")
-    return np.asarray(returned.numpy(), np.float32)
+    whole = np.zeros((len(returned), *reference.shape), np.float32)
+    np.multiply(returned.numpy(), brain.array[box] > 0, out=whole[:, *box])
+    return whole
 
 
-def _on_grid(volume: Volume, reference: Volume) -> torch.Tensor:
+def box_around(mask: NDArray[np.bool_], margin: int = 0, multiple: int = 1) -> Box:
+    """The box of a mask that is not empty and that many voxels about it, inside the array.
+
+    Its sides are multiples of ``multiple`` where the array is large enough.
+    """
+    sides = []
+    for axis, n in enumerate(mask.shape):
+        others = tuple(a for a in range(mask.ndim) if a != axis)
+        inside = np.flatnonzero(mask.any(axis=others))
+        low, high = max(int(inside[0]) - margin, 0), min(int(inside[-1]) + 1 + margin, n)
+        size = min(-(-(high - low) // multiple) * multiple, n)
+        low = min(low, n - size)
+        sides.append(slice(low, low + size))
+    i, j, k = sides
+    return i, j, k
+
+
+def _on_grid(volume: Volume, reference: Volume) -> NDArray[np.float32]:
     tensor = torch.from_numpy(np.array(volume.array, np.float32))[None]
-    if volume.same_grid(reference):
-        return tensor
     target = MetaTensor(
         torch.zeros(1, *reference.shape), affine=torch.from_numpy(np.array(reference.affine))
     )
     moving = MetaTensor(tensor, affine=torch.from_numpy(np.array(volume.affine)))
     resampled: MetaTensor = ResampleToMatch(mode="bilinear", padding_mode="zeros")(moving, target)
-    plain: torch.Tensor = resampled.as_tensor()
-    return plain
-
-
-def _brain_channel(stack: torch.Tensor) -> torch.Tensor:
-    return stack[-1:] > 0.5
+    return np.asarray(resampled.as_tensor()[0].numpy(), np.float32)

@@ -53,7 +53,7 @@ def forward_of(
     """
     if engine_in_use(engine) == "torch":
         return _torch_forward(_loaded(build, weights), precision)
-    return _openvino_forward(build, weights, channels, precision)
+    return _openvino_forward(build, weights, channels, precision_in_use("openvino", precision))
 
 
 @lru_cache(maxsize=2)
@@ -68,6 +68,17 @@ def engine_in_use(wanted: Engine) -> Engine:
         except (ImportError, OSError, RuntimeError):
             pass
     return "torch"
+
+
+@lru_cache(maxsize=4)
+def precision_in_use(engine: Engine, wanted: Precision) -> Precision:
+    """The precision of the arithmetic: single where OpenVINO's processor has no bfloat16."""
+    if engine == "openvino" and wanted == "bf16":
+        import openvino
+
+        able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        return "bf16" if "BF16" in able else "f32"
+    return wanted
 
 
 def _require(weights: Path) -> None:

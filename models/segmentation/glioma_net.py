@@ -38,9 +38,17 @@ def build_glioma_net() -> torch.nn.Module:
 
 def coarse(images: NDArray[Any]) -> NDArray[np.float32]:
     """Means over blocks of ``COARSE`` voxels a side; (..., i, j, k) with even i, j, k."""
-    i, j, k = (n // COARSE for n in images.shape[-3:])
-    blocks = images.reshape(*images.shape[:-3], i, COARSE, j, COARSE, k, COARSE)
-    return np.asarray(blocks.mean((-5, -3, -1)), np.float32)
+    channels = np.asarray(images, np.float32).reshape(-1, *images.shape[-3:])
+    turned = (
+        channels.strides[-3] < channels.strides[-1]
+    )  # as NIfTI lays voxels: not copied over for it
+    if turned:
+        channels = channels.transpose(0, 3, 2, 1)
+    blocks = torch.from_numpy(np.ascontiguousarray(channels))[None]
+    means = torch.nn.functional.avg_pool3d(blocks, COARSE)[0].numpy()
+    if turned:
+        means = means.transpose(0, 3, 2, 1)
+    return np.asarray(means.reshape(*images.shape[:-3], *means.shape[-3:]))
 
 
 def z_score(
@@ -53,6 +61,22 @@ def z_score(
         brain: where it has something to show.
         over: the voxels that mean and variance are of, where not the whole brain's.
     """
-    inside = image[brain if over is None else over].astype(np.float64)
-    scaled = (image - inside.mean()) / max(float(inside.std()), 1e-6)
-    return np.where(brain, np.clip(scaled, -5.0, 5.0), 0.0).astype(np.float32)
+    return scaled(image, brain, scale_of(image, brain if over is None else over))
+
+
+def scale_of(image: NDArray[Any], over: NDArray[np.bool_]) -> tuple[float, float]:
+    """Mean and standard deviation of an image (i, j, k) over some of its voxels."""
+    inside = image[over]
+    return float(inside.mean(dtype=np.float64)), float(inside.std(dtype=np.float64))
+
+
+def scaled(
+    image: NDArray[Any], brain: NDArray[np.bool_], scale: tuple[float, float]
+) -> NDArray[np.float32]:
+    """Zero mean and unit variance by a scale that is known, clipped to [-5, 5]; zero outside the brain."""
+    mean, spread = scale
+    shifted = np.asarray(image - np.float32(mean), np.float32)
+    shifted /= np.float32(max(spread, 1e-6))
+    np.clip(shifted, -5.0, 5.0, out=shifted)
+    shifted *= brain
+    return shifted

@@ -24,7 +24,7 @@ from typing_extensions import override
 
 from data.errors import WeightsError
 from data.imaging import Volume
-from models.segmentation.base import Network, brain_mask, predict_in_network_space
+from models.segmentation.base import Box, Network, box_around, brain_mask, predict_in_network_space
 
 CHANNELS = ("flair", "t1", "t1c", "t2")
 SLAB_IN, SLAB_OUT, BATCH = 19, 11, 5
@@ -42,7 +42,6 @@ Views = list[tuple[Weights, tuple[int, int, int]]]
 """Networks of one step of the cascade, each with its axes."""
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
-Box = tuple[slice, slice, slice]
 
 
 @final
@@ -111,11 +110,15 @@ def _cascade(stack: Array, inside: Mask, nets: Mapping[str, Views]) -> Array:
     rng = np.random.default_rng(SEED)
     images = np.stack([_normalized(channel, inside, rng) for channel in stack])
     whole = _found(nets["wt"], images, (180, 160), rng, twice=True) & inside
-    box = _box(_close_and_keep(whole, SMALLEST_WHOLE_VOXELS)) if whole.any() else _all(whole)
+    box = (
+        box_around(_close_and_keep(whole, SMALLEST_WHOLE_VOXELS), MARGIN)
+        if whole.any()
+        else _all(whole)
+    )
     core = np.zeros_like(whole)
     core[box] = _found(nets["tc"], images[:, *box], (96, 96), rng, twice=True)
     core &= inside
-    inner = _box(_close_and_keep(core, None)) if core.any() else box
+    inner = box_around(_close_and_keep(core, None), MARGIN) if core.any() else box
     enhancing = np.zeros_like(whole)
     enhancing[inner] = _found(nets["en"], images[:, *inner], (96, 96), rng, twice=False)
     enhancing &= inside
@@ -246,14 +249,6 @@ def _norm(x: torch.Tensor, gamma: torch.Tensor, beta: torch.Tensor) -> torch.Ten
 def _all(mask: Mask) -> Box:
     i, j, k = mask.shape
     return slice(0, i), slice(0, j), slice(0, k)
-
-
-def _box(mask: Mask) -> Box:
-    inside = np.argwhere(mask)
-    low = np.maximum(inside.min(0) - MARGIN, 0)
-    high = np.minimum(inside.max(0) + MARGIN + 1, mask.shape)
-    i, j, k = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    return i, j, k
 
 
 def _close_and_keep(mask: Mask, smallest: int | None) -> Mask:

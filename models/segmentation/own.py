@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, final
 
@@ -14,9 +14,16 @@ from scipy import ndimage
 from scipy.special import expit
 from typing_extensions import override
 
-from data.imaging import Volume
-from models.segmentation.base import Network, brain_mask, predict_in_network_space
-from models.segmentation.engine import Engine, Forward, Precision, engine_in_use, forward_of
+from data.imaging import MM3_PER_ML, Volume
+from models.segmentation.base import Box, Network, box_around, brain_mask, predict_in_network_space
+from models.segmentation.engine import (
+    Engine,
+    Forward,
+    Precision,
+    engine_in_use,
+    forward_of,
+    precision_in_use,
+)
 from models.segmentation.glioma_net import (
     COARSE,
     DIVISOR,
@@ -25,6 +32,8 @@ from models.segmentation.glioma_net import (
     SPACING_MM,
     build_glioma_net,
     coarse,
+    scale_of,
+    scaled,
     z_score,
 )
 from models.segmentation.regions import CORE, ENHANCING
@@ -41,15 +50,16 @@ half lies inside what is drawn by others; chosen for an earlier version on the t
 MSNet's masks, and kept."""
 CLOSE_FROM = 0.1
 """Coarse probability of whole tumor from which a voxel is looked at closely."""
+NEGLIGIBLE = 0.05
+"""Coarse probability under which nothing is drawn and nobody is in doubt."""
 CLOSE_MARGIN_MM = 10.0
 """Kept around those voxels, in each close-up."""
 Array = NDArray[np.float32]
-Box = tuple[slice, slice, slice]
 
 
 @final
 class GliomaNet(Network):
-    """MONAI UNet over the whole brain at 2 mm and its mirror image, then close up on the tumor at 1 mm.
+    """MONAI UNet over the whole brain at 2 mm, then close up on the tumor at 1 mm.
 
     T1 and T2 are used where the study has them and are not needed.
     """
@@ -57,7 +67,7 @@ class GliomaNet(Network):
     kind: Literal["glioma-net"] = "glioma-net"
     weights: Path = WEIGHTS
     engine: Engine = "openvino"
-    precision: Precision = "f32"
+    precision: Precision = "bf16"
 
     @property
     @override
@@ -67,7 +77,9 @@ class GliomaNet(Network):
     @property
     @override
     def settings(self) -> dict[str, str]:
-        return super().settings | {"engine": engine_in_use(self.engine)}
+        engine = engine_in_use(self.engine)
+        precision = precision_in_use(engine, self.precision)
+        return super().settings | {"engine": engine, "precision": precision}
 
     @property
     @override
@@ -104,28 +116,36 @@ class GliomaNet(Network):
         )
 
         def predict(stack: Array, inside: NDArray[np.bool_]) -> Array:
-            fine = _scaled(stack, inside, given)
-            whole = _scaled(coarse(stack), coarse(inside) > 0.5, given)
+            some = (slice(None, None, COARSE),) * 3
+            scales = [scale_of(image[some], inside[some]) for image in stack]
+            seen = coarse(stack), coarse(inside[None])[0] > 0.5
 
             def see(names: Iterable[str]) -> Views:
-                shown = [n for n, name in enumerate(SEQUENCES) if name in names]
-                return _views(forward, _only(whole, shown), _only(fine, shown))
+                shown = [name in names for name in given]
 
-            return np.asarray(np.concatenate(views(see)) * inside, np.float32)
+                def close(box: Box) -> Array:
+                    parts = zip(given, stack[:, *box], scales, shown, strict=True)
+                    return _channels(
+                        {n: scaled(part, inside[box], by) for n, part, by, yes in parts if yes}
+                    )
 
-        mask = brain_mask(brain, reference)
+                parts = zip(given, seen[0], shown, strict=True)
+                whole = _channels({n: z_score(part, seen[1]) for n, part, yes in parts if yes})
+                return Views(forward, whole, close)
+
+            return calibrated(np.concatenate(views(see)))
+
         found = predict_in_network_space(
             images,
             given,
-            mask,
+            brain_mask(brain, reference),
             predict,
             axis_codes="RAS",
             spacing_mm=SPACING_MM,
             divisor=COARSE * DIVISOR,
             reference=reference,
         )
-        found *= mask.array > 0
-        return tuple(calibrated(found[n : n + 3]) for n in range(0, len(found), 3))
+        return tuple(found[n : n + 3] for n in range(0, len(found), 3))
 
     @override
     def cleaned(self, labels: NDArray[np.uint8], voxel_mm3: float) -> NDArray[np.uint8]:
@@ -134,79 +154,98 @@ class GliomaNet(Network):
         """
         if 0 < np.count_nonzero(labels == ENHANCING) * voxel_mm3 < SMALLEST_ENHANCING_MM3:
             labels = np.where(labels == ENHANCING, CORE, labels).astype(np.uint8)
-        components, count = ndimage.label(labels > 0, np.ones((3, 3, 3)))
-        sizes = np.bincount(components.ravel(), minlength=count + 1)[1:] * voxel_mm3 / 1000
-        small = [n + 1 for n, ml in enumerate(sizes) if ml < SMALLEST_LESION_ML]
-        if len(small) == count:
+        if not labels.any():
             return labels
-        return np.where(np.isin(components, small), 0, labels).astype(np.uint8)
+        box = box_around(labels > 0)
+        components, count = ndimage.label(labels[box] > 0, np.ones((3, 3, 3)))
+        sizes = np.bincount(components.ravel(), minlength=count + 1)[1:] * voxel_mm3 / MM3_PER_ML
+        small = np.flatnonzero(sizes < SMALLEST_LESION_ML) + 1
+        if 0 < len(small) < count:
+            labels = labels.copy()
+            labels[box][np.isin(components, small)] = 0
+        return labels
 
 
-@dataclass(frozen=True)
 class Views:
-    """Regions (3, i, j, k) on fine voxels, from one set of sequences seen in three ways."""
+    """Regions (3, i, j, k) on fine voxels, from one set of sequences seen in several ways."""
 
-    straight: Array
-    """The whole brain, coarsely."""
-    mirrored: Array
-    """The same with left and right exchanged."""
-    close: Array
-    """Close up where there may be tumor; elsewhere as ``straight`` and ``mirrored`` have it."""
-    merged: Array
+    def __init__(self, forward: Forward, whole: Array, close: Callable[[Box], Array]) -> None:
+        self._forward, self._whole, self._fine = forward, whole, close
+        self._straight = expit(forward(whole[None])[0])
 
+    @property
+    def straight(self) -> Array:
+        """The whole brain, coarsely."""
+        return _refined(self._straight)
 
-def _views(forward: Forward, whole: Array, fine: Array) -> Views:
-    straight = _refined(expit(forward(whole[None])[0]))
-    mirrored = _refined(expit(forward(whole[None, :, ::-1])[0])[:, ::-1])
-    coarsely = np.asarray((straight + mirrored) / 2, np.float32)
-    close, merged = coarsely.copy(), coarsely.copy()
-    box = _box(coarsely[0])
-    if box is not None:
-        close[:, *box] = expit(forward(fine[None, :, *box])[0])
-        merged[:, *box] = (close[:, *box] + coarsely[:, *box]) / 2
-    return Views(straight, mirrored, close, merged)
+    @property
+    def mirrored(self) -> Array:
+        """The same with left and right exchanged."""
+        return _refined(expit(self._forward(self._whole[None, :, ::-1])[0])[:, ::-1])
+
+    @property
+    def close(self) -> Array:
+        """Close up where there may be tumor; elsewhere as ``straight`` has it."""
+        return self._with_close_up(1.0)
+
+    @property
+    def merged(self) -> Array:
+        """The mean of coarse and close, of equal weight."""
+        return self._with_close_up(0.5)
+
+    @cached_property
+    def _close_up(self) -> tuple[Box, Array] | None:
+        box = _box(self._straight[0])
+        return None if box is None else (box, expit(self._forward(self._fine(box)[None])[0]))
+
+    def _with_close_up(self, share: float) -> Array:
+        regions = _refined(self._straight)
+        if self._close_up is not None:
+            box, seen = self._close_up
+            regions[:, *box] += share * (seen - regions[:, *box])
+        return regions
 
 
 def _refined(regions: NDArray[np.floating[Any]]) -> Array:
-    """Coarse regions on fine voxels."""
-    tensor = torch.from_numpy(np.ascontiguousarray(regions, np.float32))[None]
-    fine = torch.nn.functional.interpolate(tensor, scale_factor=float(COARSE), mode="trilinear")
-    return np.asarray(fine[0].numpy(), np.float32)
+    """Coarse regions on fine voxels; zero far from where any of them may be."""
+    fine = np.zeros((len(regions), *(COARSE * n for n in regions.shape[1:])), np.float32)
+    likely = np.asarray((regions > NEGLIGIBLE).any(axis=0))
+    if likely.any():
+        box = box_around(likely, 2)
+        part = torch.from_numpy(np.ascontiguousarray(regions[:, *box], np.float32))[None]
+        seen = torch.nn.functional.interpolate(part, scale_factor=float(COARSE), mode="trilinear")
+        fine[:, *(slice(COARSE * side.start, COARSE * side.stop) for side in box)] = seen[0].numpy()
+    return fine
 
 
-def _box(whole: Array) -> Box | None:
-    """About the larger lesions, a multiple of the network's divisor a side; none where there is none."""
+def _box(whole: NDArray[np.floating[Any]]) -> Box | None:
+    """Fine voxels about the larger lesions of a coarse whole tumor, a multiple of the network's divisor a
+    side; none where there is no such lesion.
+    """
     components, count = ndimage.label(whole > CLOSE_FROM)
-    sizes = np.bincount(components.ravel(), minlength=count + 1)[1:] * SPACING_MM**3 / 1000.0
+    voxel_ml = (COARSE * SPACING_MM) ** 3 / MM3_PER_ML
+    sizes = np.bincount(components.ravel(), minlength=count + 1)[1:] * voxel_ml
     large = np.flatnonzero(sizes >= SMALLEST_LESION_ML) + 1
     if not len(large):
         return None
-    inside = np.argwhere(np.isin(components, large))
-    margin = round(CLOSE_MARGIN_MM / SPACING_MM)
-    low = np.maximum(inside.min(0) - margin, 0)
-    high = np.minimum(inside.max(0) + margin + 1, whole.shape)
-    sides = np.minimum(-(-(high - low) // DIVISOR) * DIVISOR, whole.shape)
-    low = np.minimum(low, np.array(whole.shape) - sides)
-    i, j, k = (slice(int(a), int(a + n)) for a, n in zip(low, sides, strict=True))
+    margin = round(CLOSE_MARGIN_MM / (COARSE * SPACING_MM))
+    found = box_around(np.isin(components, large), margin, DIVISOR // COARSE)
+    i, j, k = (slice(COARSE * side.start, COARSE * side.stop) for side in found)
     return i, j, k
 
 
-def _scaled(stack: Array, inside: NDArray[np.bool_], given: tuple[str, ...]) -> Array:
-    """All the network's channels, zeros where a sequence is not given."""
-    scaled = np.zeros((len(SEQUENCES), *inside.shape), np.float32)
-    for image, name in zip(stack, given, strict=True):
-        scaled[SEQUENCES.index(name)] = z_score(image, inside)
-    return scaled
-
-
-def _only(scaled: Array, shown: list[int]) -> Array:
-    kept = np.zeros_like(scaled)
-    kept[shown] = scaled[shown]
-    return kept
+def _channels(scaled: Mapping[str, Array]) -> Array:
+    """All the network's channels, zeros where a sequence is not shown."""
+    shape = next(iter(scaled.values())).shape
+    channels = np.zeros((len(SEQUENCES), *shape), np.float32)
+    for name, image in scaled.items():
+        channels[SEQUENCES.index(name)] = image
+    return channels
 
 
 def calibrated(regions: Array) -> Array:
-    """Odds of whole tumor moved so that one half is where the cut is; the others as they are."""
+    """Odds of whole tumor (every third region) moved so that one half is where the cut is."""
     odds = (1.0 - WHOLE_TUMOR_CUT) / WHOLE_TUMOR_CUT
-    whole = regions[0] * odds / (regions[0] * odds + 1.0 - regions[0])
-    return np.concatenate([whole[None], regions[1:]]).astype(np.float32)
+    moved = regions[::3] * odds
+    regions[::3] = moved / (moved + 1.0 - regions[::3])
+    return regions

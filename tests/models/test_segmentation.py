@@ -14,7 +14,7 @@ from models.segmentation.base import brain_mask, predict_in_network_space
 from models.segmentation.deepmedic import _classes, _name, _nested
 from models.segmentation.glioma_net import DIVISOR, coarse
 from models.segmentation.msnet import MSNet
-from models.segmentation.own import WEIGHTS, GliomaNet, _box
+from models.segmentation.own import WEIGHTS, GliomaNet, _box, _refined
 from models.segmentation.regions import labels_of, regions_of
 from models.segmentation.registry import SEGMENTERS
 from models.segmentation.scores import dice
@@ -194,19 +194,27 @@ def test_specks_of_enhancement_are_core_and_more_of_it_is_not():
 
 
 def test_a_close_up_holds_the_larger_lesions_and_fits_the_network():
-    whole = np.zeros((96, 112, 80), np.float32)
+    whole = np.zeros((48, 56, 40), np.float32)  # on coarse voxels
     assert _box(whole) is None
     whole[2, 2, 2] = 0.9  # a speck
     assert _box(whole) is None
-    whole[60:90, 20:40, 50:78] = 0.5
+    low, high = (30, 10, 25), (45, 20, 39)
+    whole[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] = 0.5
     box = _box(whole)
-    assert all((side.stop - side.start) % DIVISOR == 0 for side in box)
-    assert all(
-        side.start <= low and side.stop >= high
-        for side, low, high in zip(box, (60, 20, 50), (90, 40, 78), strict=True)
-    )
-    assert all(side.start >= 0 and side.stop <= n for side, n in zip(box, whole.shape, strict=True))
-    assert box[0].start == pytest.approx(50, abs=DIVISOR)
+    for side, first, last, n in zip(box, low, high, whole.shape, strict=True):
+        assert (side.stop - side.start) % DIVISOR == 0
+        assert 0 <= side.start <= 2 * first - 10 or side.start == 0
+        assert min(2 * last + 10, 2 * n) <= side.stop <= 2 * n
+
+
+def test_coarse_regions_are_refined_where_they_may_be():
+    regions = np.zeros((3, 24, 24, 24), np.float32)
+    regions[:, 10:14, 10:14, 10:14] = 0.8
+    fine = _refined(regions)
+    assert fine.shape == (3, 48, 48, 48)
+    assert fine[0, 24, 24, 24] == pytest.approx(0.8)
+    assert fine.sum() == pytest.approx(8 * regions.sum(), rel=1e-3)
+    assert not _refined(np.full((3, 4, 4, 4), 0.001, np.float32)).any()
 
 
 def test_coarse_voxels_are_means_of_blocks():
