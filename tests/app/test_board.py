@@ -173,15 +173,15 @@ def test_window_presets_sequences_and_the_mask_key_act_in_the_browser(board, pag
     page.goto(f"{board}/avatar?patient=P1")
     page.wait_for_function("window.avatarViewer && window.avatarViewer.volumes.length === 2")
     page.get_by_label("Window preset").select_option("wide")
-    page.wait_for_function("window.avatarViewer.volumes[0].cal_max > 125")
+    page.wait_for_function("window.avatarViewer.volumes[0]?.cal_max > 125")
     page.get_by_label("Sequence", exact=True).select_option("flair")
-    page.wait_for_function("window.avatarViewer.volumes[0].name.startsWith('flair')")
+    page.wait_for_function("window.avatarViewer.volumes[0]?.name.startsWith('flair')")
     page.wait_for_function("window.avatarViewer.volumes.length === 2")
     page.get_by_label("Mask opacity").fill("80")
-    page.wait_for_function("Math.abs(window.avatarViewer.volumes[1].opacity - 0.8) < 0.01")
+    page.wait_for_function("Math.abs(window.avatarViewer.volumes[1]?.opacity - 0.8) < 0.01")
     page.locator("canvas.nv").focus()
     page.keyboard.press("m")
-    page.wait_for_function("window.avatarViewer.volumes[1].opacity === 0")
+    page.wait_for_function("window.avatarViewer.volumes[1]?.opacity === 0")
 
 
 def tumor_side(page):
