@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -13,7 +14,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
-from data.avatar import Avatar
+from app.tables import avatar_table, evaluation_tables
 from data.errors import AvatarError, StudyError
 from data.files import replace_atomically
 from data.store import AvatarStore
@@ -21,7 +22,7 @@ from data.store import AvatarStore
 if TYPE_CHECKING:  # they import torch, which takes seconds
     from data.imaging import Segmentation
     from pipelines.cases import Case
-    from pipelines.evaluate import CaseScores, Evaluation, Interval
+    from pipelines.evaluate import CaseScores
 
 app = typer.Typer(
     help="Cancer Avatars: scans, variants and record to a patient's avatar. Research use only.",
@@ -41,7 +42,9 @@ STEPS = 7
 StoreOption = Annotated[Path, typer.Option("--store", help="Folder of the avatar store.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 SEGMENTER_HELP = (
-    "glioma-net (shipped); msnet, deepmedic (weights added once); ensemble (all that are there)."
+    "For a glioma: glioma-net (shipped, the default); msnet, deepmedic (weights added once); ensemble (all "
+    "that are there). For a soft-tissue sarcoma: sarcoma-net (shipped, the default); "
+    "suv-threshold (41 % of the highest SUV)."
 )
 DEFAULT_STORE = Path("store")
 err = Console(stderr=True)
@@ -80,7 +83,7 @@ def run(
     if as_json:
         sys.stdout.write(avatar.to_json() + "\n")
     else:
-        out.print(_summary(avatar))
+        out.print(avatar_table(avatar))
 
 
 @app.command()
@@ -91,7 +94,7 @@ def show(patient: str, store: StoreOption = DEFAULT_STORE, as_json: JsonOption =
     if as_json:
         sys.stdout.write(avatar.to_json() + "\n")
     else:
-        out.print(_summary(avatar))
+        out.print(avatar_table(avatar))
 
 
 @app.command()
@@ -183,11 +186,15 @@ def weights_add(file: Path) -> None:
 
 
 @study_app.command("init")
-def study_init(folder: Path, patient: Annotated[str, typer.Option()]) -> None:
+def study_init(
+    folder: Path,
+    patient: Annotated[str, typer.Option(help="How the patient is called.")],
+    site: Annotated[str, typer.Option(help="glioma, sarcoma or generic.")] = "glioma",
+) -> None:
     """Write a study.yaml from the NIfTI and VCF files in a folder, by their names."""
     from pipelines.study_init import guess_study
 
-    path = guess_study(folder, patient)
+    path = guess_study(folder, patient, site)
     out.print(f"wrote {path}: check which file is which before running it")
 
 
@@ -241,27 +248,31 @@ def train_segmenter(
         float | None, typer.Option(help="Stop after this long; the same command goes on.", min=0.1)
     ] = None,
 ) -> None:
-    """Train the glioma network; a run that was stopped goes on where it was."""
+    """Train one of the own networks; a run that was stopped goes on where it was."""
     from data.io.structured import read_model
     from pipelines.cases import read_cases
-    from pipelines.glioma_samples import patient_of
-    from pipelines.train_glioma_net import TrainingConfig, train
+    from pipelines.training import TrainingConfig, source_of, train
     from pipelines.weights import segmenter_of
 
     settings = read_model(config, TrainingConfig, StudyError)
-    taught = [] if cases is None else read_cases(cases)
-    unknown = set(leave_out or ()) - {case.name for case in taught}
+    listed = [] if cases is None else read_cases(cases)
+    unknown = set(leave_out or ()) - {case.name for case in listed}
     if unknown:
         raise StudyError(f"--leave-out {', '.join(sorted(unknown))}: no such case in {cases}")
+    chosen = [case for case in listed if case.name not in (leave_out or ())]
     with Progress(console=err) as bar:
-        chosen = [case for case in taught if case.name not in (leave_out or ())]
-        teacher = segmenter_of("msnet") if any(c.reference is None for c in chosen) else None
-        patients = [patient_of(c, teacher) for c in bar.track(chosen, description="teaching")]
+        source = source_of(
+            settings,
+            chosen,
+            teacher=lambda: segmenter_of("msnet"),
+            track=lambda taught: bar.track(taught, description="reading cases"),
+        )
         task = bar.add_task("training", total=settings.iterations)
         complete = train(
             settings,
             output,
-            patients=patients,
+            source,
+            taught_from=[case.name for case in chosen],
             start_from=start_from,
             stop_after_seconds=None if minutes is None else 60.0 * minutes,
             on_step=lambda step, loss: bar.update(
@@ -275,9 +286,17 @@ def train_segmenter(
 @app.command()
 def evaluate(
     cases: Annotated[Path, typer.Argument(help="Labelled cases, as configs/cases/*.yaml.")],
-    segmenter: Annotated[str, typer.Option(help=SEGMENTER_HELP)] = "glioma-net",
+    segmenter: Annotated[str | None, typer.Option(help=SEGMENTER_HELP)] = None,
     only: Annotated[
         str | None, typer.Option(help="Sequences to show it, by comma: t1c,flair.")
+    ] = None,
+    windows: Annotated[
+        int | None,
+        typer.Option(
+            help="Of crops about the tumor: judge so many random windows of each, instead of as many as "
+            "the list says; 0 judges the crops as they are.",
+            min=0,
+        ),
     ] = None,
     store: StoreOption = DEFAULT_STORE,
     as_json: JsonOption = False,
@@ -287,22 +306,25 @@ def evaluate(
         from pipelines.cases import read_cases
         from pipelines.evaluate import Gallery
         from pipelines.evaluate import evaluate as evaluate_cases
+        from pipelines.sites.registry import SITES
         from pipelines.weights import segmenter_of
 
     gallery = Gallery()
     with Progress(console=err, transient=True) as bar:
         listed = read_cases(cases)
-        task = bar.add_task("segmenting", total=len(listed))
+        if windows is not None:
+            listed = [replace(case, windows=windows) for case in listed]
+        task = bar.add_task("segmenting", total=sum(case.windows or 1 for case in listed))
 
         def on_case(case: Case, found: Segmentation, scores: CaseScores) -> None:
             gallery.add(case, found, scores)
             bar.update(task, advance=1)
 
         shown = None if only is None else tuple(only.split(","))
-        result = evaluate_cases(
-            listed, segmenter_of(segmenter), only=shown, doubt=True, on_case=on_case
-        )
-    folder = store / "evaluations" / f"{cases.stem}-{segmenter}"
+        kind = segmenter or SITES[listed[0].site].default_segmenter or "none"
+        result = evaluate_cases(listed, segmenter_of(kind), only=shown, doubt=True, on_case=on_case)
+    parts = [cases.stem, Path(kind).name, *(shown or ())]
+    folder = store / "evaluations" / "-".join(parts)
     replace_atomically(
         folder / "evaluation.json", (result.model_dump_json(indent=1) + "\n").encode()
     )
@@ -310,87 +332,11 @@ def evaluate(
     if as_json:
         sys.stdout.write(result.model_dump_json(indent=1) + "\n")
         return
-    for table in _scores_tables(result):
+    for table in evaluation_tables(result):
         out.print(table)
     for name, why in result.refused.items():
         out.print(f"[yellow]refused[/yellow] {name}: {escape(why)}")
     err.print(f"Scores and pictures of the worst cases: {folder}", soft_wrap=True)
-
-
-def _scores_tables(result: Evaluation) -> tuple[Table, Table]:
-    """Per case and over all cases, each within 80 columns."""
-    cases = Table(title=f"{result.segmenter}: Dice per case (research use only)")
-    cases.add_column("case, reference")
-    for column in ("WT", "TC", "ET", "HD95 WT\nmm", "AUROC", "CPU s"):
-        cases.add_column(column, justify="right", no_wrap=True)
-    for row in result.cases:
-        dice = [f"{row.regions[r].dice:.3f}" for r in ("WT", "TC", "ET")]
-        distance = f"{row.regions['WT'].hd95_mm:.1f}"
-        told = "-" if row.error_auroc is None else f"{row.error_auroc:.3f}"
-        named = f"{escape(row.case)}\n[dim]{escape(row.reference_by or 'unknown')}[/dim]"
-        if row.weights != "never taught from it":
-            named += f"\n[dim]weights: {row.weights}[/dim]"
-        cases.add_row(named, *dice, distance, told, f"{row.cpu_seconds:.1f}")
-    cases.caption = "AUROC: of disagreement between opinions for wrong voxels; 0.5 is chance."
-
-    def shown(value: Interval, digits: int) -> str:
-        if value.low is None:
-            return f"{value.mean:.{digits}f}"
-        return (
-            f"{value.mean:.{digits}f}\n[dim]{value.low:.{digits}f} to {value.high:.{digits}f}[/dim]"
-        )
-
-    mean = Table(title=f"Mean of {len(result.cases)} (95 % bootstrap interval)")
-    mean.add_column("")
-    for region in ("WT", "TC", "ET"):
-        mean.add_column(region, justify="right", no_wrap=True)
-    regions = [result.summary[r] for r in ("WT", "TC", "ET")]
-    for label, name, digits in (
-        ("Dice", "dice", 3),
-        ("surface Dice at 1 mm", "surface_dice", 3),
-        ("HD95, mm", "hd95_mm", 1),
-        ("volume error, mL", "volume_error_ml", 1),
-        ("lesion-wise Dice", "lesion_dice", 3),
-    ):
-        mean.add_row(label, *(shown(getattr(region, name), digits) for region in regions))
-    missed = [f"{r.lesions_missed} of {r.lesions}\n{r.lesions_false} false" for r in regions]
-    mean.add_row("lesions missed", *missed)
-    return cases, mean
-
-
-def _summary(avatar: Avatar) -> Table:
-    table = Table(title=f"{avatar.patient_id} ({avatar.origin}) - research use only")
-    table.add_column("part")
-    table.add_column("what is known")
-    scan = avatar.latest_scan
-    for m in scan.measurements if scan else ():
-        size = f"{m.volume_ml:.1f} mL"
-        if m.longest_diameter_mm is not None:
-            size += f", {m.longest_diameter_mm:.0f} x {m.perpendicular_diameter_mm:.0f} mm axial"
-        table.add_row(m.name, f"{size}{', ' + m.laterality if m.laterality else ''}")
-    if scan:
-        table.add_row("Mask", escape(scan.segmenter))
-        for flag in scan.flags:
-            table.add_row(
-                f"[red]{flag.code}[/red]", escape(f"{flag.finding}; look at {flag.look_at}")
-            )
-    if avatar.variants:
-        named = [
-            f"{v.gene} {v.protein_change}" for v in avatar.variants.variants if v.alters_protein
-        ]
-        table.add_row(
-            "Variants", f"{len(avatar.variants.variants)}: {escape(', '.join(named[:6]))} ..."
-        )
-    table.add_row("Prior class", avatar.prior_class)
-    if avatar.survival:
-        s = avatar.survival
-        median = "not reached" if s.median_months is None else f"{s.median_months:.0f} months"
-        table.add_row("Survival (model)", f"median {median}")
-    for f in avatar.forecasts:
-        middle = f.progression_days[1]
-        when = f"beyond {f.horizon_days:.0f} days" if middle is None else f"day {middle:.0f}"
-        table.add_row(f"In silico: {escape(f.regimen)}", f"median progression {when}")
-    return table
 
 
 def _complain(sentence: str) -> NoReturn:

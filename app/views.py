@@ -91,7 +91,7 @@ def measurement_rows(scan: Scan) -> list[dict[str, str]]:
                 "Region": m.name,
                 "Volume (mL)": f"{m.volume_ml:.1f}",
                 "Axial diameters (mm)": size,
-                "Side": m.laterality or "-",
+                "Side": m.laterality or "not told",
             }
         )
     return rows

@@ -8,8 +8,10 @@ border, in :mod:`data.io`.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import Any, Literal
 
 import numpy as np
@@ -156,10 +158,40 @@ class Volume:
         affine[:3, 3] = self.world(np.array([side.start or 0 for side in box], float))
         return Volume(self.array[box], affine, self.frame_of_reference_uid)
 
+    def within(self, low: NDArray[np.float64], high: NDArray[np.float64]) -> Volume:
+        """The part between two corners of the patient's space (RAS+ mm); a view, no copy.
+
+        Of a grid that is oblique to the body, the smallest box of voxels that holds all of that part.
+
+        Raises:
+            ImageError: no voxel center lies there.
+        """
+        inverse = np.linalg.inv(self.affine)
+        corners = np.array(list(product(*zip(low, high, strict=True))))
+        indices = corners @ inverse[:3, :3].T + inverse[:3, 3]
+        first = np.maximum(np.ceil(indices.min(0) - 1e-6), 0).astype(int)
+        last = np.minimum(np.floor(indices.max(0) + 1e-6), np.array(self.shape) - 1).astype(int)
+        if (last < first).any():
+            raise ImageError(
+                f"the image has nothing between {np.round(low, 1).tolist()} and "
+                f"{np.round(high, 1).tolist()} mm (RAS)"
+            )
+        i, j, k = (slice(int(a), int(b) + 1) for a, b in zip(first, last, strict=True))
+        return self.cut((i, j, k))
+
     def world(self, indices: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """RAS+ mm of voxel indices; shape (..., 3) to (..., 3)."""
         mapped = np.asarray(indices, np.float64) @ self.affine[:3, :3].T + self.affine[:3, 3]
         return np.asarray(mapped, np.float64)
+
+
+def common_box(volumes: Iterable[Volume]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Lowest and highest corner (RAS+ mm) of where all volumes have voxel centers; low may be above high."""
+    low, high = np.full(3, -np.inf), np.full(3, np.inf)
+    for volume in volumes:
+        corners = volume.world(np.array(list(product(*((0, n - 1) for n in volume.shape))), float))
+        low, high = np.maximum(low, corners.min(0)), np.minimum(high, corners.max(0))
+    return low, high
 
 
 class Label(BaseModel):

@@ -11,6 +11,7 @@ FlagCode = Literal[
     "sequences-swapped",
     "orientation",
     "intensity",
+    "field-of-view",
     "no-tumor",
     "implausible-volume",
     "at-the-edge",

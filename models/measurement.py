@@ -16,15 +16,16 @@ MIDLINE_SHARE = 0.6
 """A region with less than this share on one side of the head's middle is called midline."""
 
 
-def measure(segmentation: Segmentation, scan: Volume) -> tuple[TumorVolume, ...]:
+def measure(segmentation: Segmentation, scan: Volume | None) -> tuple[TumorVolume, ...]:
     """Measure each region of the label table, largest first in the table's order.
 
     Args:
         segmentation: the mask.
-        scan: an image on the same grid; its middle separates left from right.
+        scan: an image on the same grid whose middle separates left from right; without one, no side is
+            told.
     """
     canonical = Segmentation(segmentation.volume.reoriented("RAS"), segmentation.labels)
-    middle = _middle_x(scan)
+    middle = None if scan is None else _middle_x(scan)
     return tuple(
         _measure_region(canonical, region.abbreviation, region.name, middle)
         for region in segmentation.labels.regions
@@ -32,7 +33,7 @@ def measure(segmentation: Segmentation, scan: Volume) -> tuple[TumorVolume, ...]
 
 
 def _measure_region(
-    segmentation: Segmentation, abbreviation: str, name: str, middle_x: float
+    segmentation: Segmentation, abbreviation: str, name: str, middle_x: float | None
 ) -> TumorVolume:
     mask, grid = segmentation.mask(abbreviation), segmentation.volume
     voxels = int(mask.sum())
@@ -51,7 +52,7 @@ def _measure_region(
         perpendicular_diameter_mm=round(across, 2),
         axial_position_mm=round(position, 2),
         centroid_ras_mm=(x, y, z),
-        laterality=_side(points[:, 0], middle_x),
+        laterality=None if middle_x is None else _side(points[:, 0], middle_x),
     )
 
 

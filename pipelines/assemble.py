@@ -39,8 +39,6 @@ from pipelines.sites.registry import SITES
 from pipelines.steps import StepReport, StepResult, Watch, remembered
 from pipelines.weights import segmenter_of
 
-DEFAULT_SEGMENTER = "glioma-net"
-
 
 class _ScanResult(StepResult):
     scan: Scan
@@ -89,7 +87,8 @@ def run_study(
     """
     study = read_study(folder)
     site = SITES[study.site]
-    chosen = segmenter_of(segmenter or study.segmenter or DEFAULT_SEGMENTER)
+    named = segmenter or study.segmenter or site.default_segmenter
+    chosen = None if named is None else segmenter_of(named)
     loaded = ingest(folder, study, site)
     watch(StepReport("ingest", _read_summary(loaded), False))
     seen = [_seen(store, study, scan, site, chosen, watch) for scan in loaded.scans]
@@ -98,7 +97,7 @@ def run_study(
         if not despite_flags:
             refuse_stops(found, f"{study.patient_id}, scan of day {scan.day:g}")
     results = tuple(
-        _scan_step(store, view, chosen, found, watch)
+        _scan_step(store, site, view, chosen, found, watch)
         for (view, _), found in zip(seen, flags, strict=True)
     )
     markers = glioma.markers_with_variants(loaded.record, loaded.variants)
@@ -143,19 +142,28 @@ def _seen(
     study: StudyFile,
     scan: LoadedScan,
     site: Site,
-    segmenter: Segmenter,
+    segmenter: Segmenter | None,
     watch: Watch,
 ) -> tuple[Seen, tuple[Provenance, ...]]:
     """A scan as a network sees it and how that came about; refused where no mask can come of it."""
     if scan.segmentation is not None:
         return Seen(scan), ()
-    if not site.has_segmenter:
+    if segmenter is None:
         raise StudyError(
             f"{study.patient_id}: the {site.name} site has no segmenter; give a segmentation in "
             "study.yaml"
         )
+    if segmenter.site != site.name:
+        usual = f"leave it out for {site.default_segmenter}, or " if site.default_segmenter else ""
+        raise StudyError(
+            f"{study.patient_id}: {segmenter.kind} draws {segmenter.site}, the study's site is "
+            f"{site.name}; {usual}give a segmentation in study.yaml"
+        )
     try:
         segmenter.require_sequences(scan.sequences)
+        if site is not glioma.SITE:
+            segmenter.require(scan.sequences, scan.brain)
+            return Seen(scan), ()
         view, standing = seen_by_networks(store, scan, watch)
         if view.upright is None:
             segmenter.require(view.images, view.brain)
@@ -165,11 +173,11 @@ def _seen(
 
 
 def _check_step(
-    store: AvatarStore, view: Seen, segmenter: Segmenter, watch: Watch
+    store: AvatarStore, view: Seen, segmenter: Segmenter | None, watch: Watch
 ) -> tuple[Flag, ...]:
     """The quality gate, for a scan that a network is to segment."""
     scan = view.scan
-    if scan.segmentation is not None:
+    if scan.segmentation is not None or segmenter is None:
         return ()
 
     def make() -> _CheckResult:
@@ -178,7 +186,7 @@ def _check_step(
     def was_checked(made: _CheckResult) -> bool:
         return all(flag.code != "not-checked" for flag in made.flags)
 
-    key = [scan.key, segmenter.requires]
+    key = [scan.key, segmenter.site, segmenter.requires]
     result, reused = remembered(store, "check", key, _CheckResult, make, keep=was_checked)
     said = "; ".join(flag.finding for flag in result.flags) or "nothing suspicious"
     watch(StepReport(f"check (day {scan.day:g})", said, reused))
@@ -187,41 +195,52 @@ def _check_step(
 
 def _scan_step(
     store: AvatarStore,
+    site: Site,
     view: Seen,
-    segmenter: Segmenter,
+    segmenter: Segmenter | None,
     flags: tuple[Flag, ...],
     watch: Watch,
 ) -> _ScanResult:
     scan = view.scan
-    table = scan.segmentation.labels if scan.segmentation else glioma.LABELS
     settings: dict[str, str | int | float | bool | None] = {}
-    if scan.segmentation is None:
+    if scan.segmentation is None and segmenter is not None:
         settings = dict(segmenter.settings)
+    if scan.focus is not None:
+        x, y, z = scan.focus.center_ras_mm
+        settings["focus"] = f"{scan.focus.size_mm:g} mm about RAS {x:g}, {y:g}, {z:g} mm"
 
     def make() -> _ScanResult:
         volumes = without_negatives(scan)
-        segmentation = scan.segmentation
         method, reference = "mask given with the study", next(iter(volumes))
         found, disagreement, agreement = flags, None, {}
-        if segmentation is None:
+        if scan.segmentation is not None:
+            segmentation = scan.segmentation
+        elif segmenter is not None:
             examined = view.examined(segmenter)
-            segmentation = Segmentation(examined.labels, glioma.LABELS)
+            segmentation = Segmentation(examined.labels, site.labels)
             method = f"{segmenter.kind}: {segmenter.citation}"
             if view.upright is None:
-                reference = segmenter.requires[0]
-            brain = brain_mask(scan.brain, volumes[reference])
+                reference = segmenter.grid_of(volumes)
+            brain = brain_mask(scan.brain, volumes[reference]) if site is glioma.SITE else None
             agreement = {region: round(dice, 4) for region, dice in examined.agreement.items()}
             found += mask_flags(examined.labels, brain, agreement)
             if examined.disagreement is not None:
                 disagreement = store.put_volume(examined.disagreement)
-        measured = measure(segmentation, scan.brain or volumes[reference])
+        else:
+            raise AssertionError("a scan has neither a mask nor a segmenter")
+        whole = scan.brain or volumes[reference]
+        measured = measure(segmentation, whole if site.is_sided else None)
         segmented = Provenance(
             step="segment",
             method=method,
             sources=scan.sources,
             settings=settings,
             versions=versions_of("torch", "openvino", "monai", "numpy", "scipy"),
-            note="Automatic mask, not reviewed by a radiologist." if settings else "",
+            note=(
+                "Automatic mask, not reviewed by a radiologist."
+                if scan.segmentation is None
+                else ""
+            ),
         )
         counted = Provenance(
             step="measure",
@@ -245,7 +264,7 @@ def _scan_step(
             provenance=(segmented, counted),
         )
 
-    key = [scan.key, settings, table.name, [flag.model_dump() for flag in flags]]
+    key = [scan.key, settings, site.labels.name, [flag.model_dump() for flag in flags]]
     result, reused = remembered(store, "scan", key, _ScanResult, make)
     whole = result.scan.measured("WT")
     volume = f"{whole.volume_ml:.1f} mL whole tumor" if whole else "no region"

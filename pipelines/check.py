@@ -11,6 +11,7 @@ from data.quality import Flag
 from data.samples.sri24 import load_sri24
 from models.segmentation.base import Segmenter, brain_mask
 from models.segmentation.quality import Template, study_flags, template_of
+from models.segmentation.sarcoma_quality import sarcoma_flags
 
 
 @lru_cache(maxsize=1)
@@ -25,9 +26,11 @@ def check_study(
     """Flags of a study that a network is to segment.
 
     Raises:
-        ImageError: there is no brain to look at.
+        ImageError: there is no brain to look at, where it is one.
     """
-    reference = images.get(segmenter.requires[0]) or next(iter(images.values()))
+    if segmenter.site == "sarcoma":
+        return sarcoma_flags(images)
+    reference = images.get(segmenter.grid_of(images)) or next(iter(images.values()))
     try:
         template = _template()
     except SampleError as error:

@@ -10,13 +10,12 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from data.errors import ImageError, StudyError
+from data.errors import AvatarError, ImageError, StudyError
 from data.imaging import Segmentation, Volume
 from models.segmentation.base import Examined, Network, Segmenter, brain_mask
-from models.segmentation.regions import REGIONS
 from models.segmentation.scores import RegionScores, error_auroc, score
 from pipelines.cases import Case
-from pipelines.sites.glioma import LABELS
+from pipelines.windows import geometry_dice, windows_of
 
 RESAMPLES = 2000
 SEED = 20261122
@@ -29,6 +28,8 @@ class CaseScores(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     case: str
+    window: int | None = None
+    """Which random window of the case, where it is judged by those."""
     reference_by: str
     sequences: tuple[str, ...]
     cpu_seconds: float
@@ -38,11 +39,17 @@ class CaseScores(BaseModel):
     agreement: dict[str, float] = {}
     """Mean Dice between the segmenter's opinions, by region."""
     error_auroc: float | None = None
-    """How well disagreement tells wrong voxels of the brain from right ones; one half is chance."""
+    """How well disagreement tells wrong voxels from right ones, of the brain where it is one; one half is
+    chance."""
+    geometry_dice: float | None = None
+    """Whole-tumor Dice of an ellipsoid in the image's middle, where the image is a crop about the tumor."""
 
 
 class Interval(BaseModel):
-    """A mean over cases and its percentile bootstrap interval (95 %); no interval for one case."""
+    """A mean over cases and its percentile bootstrap interval (95 %); no interval for one case.
+
+    Windows of one case count as one, with their mean.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -77,6 +84,8 @@ class Evaluation(BaseModel):
     refused: dict[str, str]
     """Cases that the segmenter did not take, and why."""
     summary: dict[str, RegionSummary]
+    geometry_dice: Interval | None = None
+    """Of ``CaseScores.geometry_dice``."""
 
 
 def evaluate(
@@ -97,46 +106,79 @@ def evaluate(
         on_case: told each result as it comes.
 
     Raises:
-        StudyError: no case has a reference, or the segmenter refused every one.
+        StudyError: no case has a reference, the segmenter is for another site, or it refused every one.
     """
-    rows, refused = [], {}
-    labelled = [(case, case.reference) for case in cases if case.reference is not None]
-    if not labelled:
+    rows: list[CaseScores] = []
+    judged: list[Segmentation] = []
+    refused: dict[str, str] = {}
+    if all(not case.references for case in cases):
         raise StudyError("no case has a reference; add 'reference' to at least one")
-    for case, reference in labelled:
-        images = {k: v for k, v in case.images.items() if only is None or k in only}
-        drawer, weights = held_out(segmenter, case)
-        started = time.process_time()
+    for case in cases:
+        if case.site != segmenter.site:
+            raise StudyError(f"{segmenter.kind} draws {segmenter.site}, {case.name} is {case.site}")
         try:
-            examined = drawer.examine(images, case.brain) if doubt else None
-            mask = examined.labels if examined else drawer.segment(images, case.brain)
-        except ImageError as error:
+            shown = case if only is None else case.shown(only)
+            views = windows_of(shown, shown.windows) if shown.windows else [shown]
+        except AvatarError as error:
             refused[case.name] = str(error)
             continue
-        seconds = time.process_time() - started
-        found = Segmentation(mask, LABELS)
-        row = CaseScores(
-            case=case.name,
-            reference_by=case.reference_by,
-            sequences=tuple(images),
-            cpu_seconds=round(seconds, 2),
-            weights=weights,
-            regions=_scores(found, reference, case.name),
-            agreement=examined.agreement if examined else {},
-            error_auroc=_error_auroc(examined, reference, case) if examined else None,
-        )
-        rows.append(row)
-        on_case(case, found, row)
+        for number, view in enumerate(views):
+            if view.reference is None:
+                continue
+            try:
+                found, row = _judge(segmenter, view, view.reference, doubt=doubt)
+            except ImageError as error:
+                refused[case.name] = str(error)
+                break
+            row = row.model_copy(update={"window": number + 1 if shown.windows else None})
+            rows.append(row)
+            judged.append(view.reference)
+            on_case(view, found, row)
     if not rows:
         reasons = "; ".join(f"{name}: {why}" for name, why in refused.items())
         raise StudyError(f"{segmenter.kind} took none of the cases ({reasons})")
+    geometry = None
+    if any(case.windows is not None for case in cases):
+        rows = [
+            row.model_copy(update={"geometry_dice": value})
+            for row, value in zip(rows, geometry_dice(judged), strict=True)
+        ]
+        geometry = interval(_by_case(rows, lambda row: row.geometry_dice or 0.0))
     return Evaluation(
         segmenter=segmenter.kind,
         settings=segmenter.settings,
         cases=tuple(rows),
         refused=refused,
-        summary={region: _summary([row.regions[region] for row in rows]) for region in REGIONS},
+        summary={region: _summary(rows, region) for region in segmenter.region_names},
+        geometry_dice=geometry,
     )
+
+
+def _judge(
+    segmenter: Segmenter, case: Case, reference: Segmentation, *, doubt: bool
+) -> tuple[Segmentation, CaseScores]:
+    drawer, weights = held_out(segmenter, case)
+    started = time.process_time()
+    examined = drawer.examine(case.images, case.brain) if doubt else None
+    mask = examined.labels if examined else drawer.segment(case.images, case.brain)
+    seconds = time.process_time() - started
+    found = Segmentation(mask, reference.labels)
+    if not mask.same_grid(reference.volume):
+        raise StudyError(f"case {case.name}: the reference is not on the grid of the mask")
+    spacing = mask.spacing_mm
+    scores = CaseScores(
+        case=case.name,
+        reference_by=case.reference_by,
+        sequences=tuple(case.images),
+        cpu_seconds=round(seconds, 2),
+        weights=weights,
+        regions={
+            r: score(found.mask(r), reference.mask(r), spacing) for r in segmenter.region_names
+        },
+        agreement=examined.agreement if examined else {},
+        error_auroc=_error_auroc(examined, reference, case, drawer) if examined else None,
+    )
+    return found, scores
 
 
 def held_out(
@@ -155,36 +197,40 @@ def held_out(
     return fold, "a fold without it"
 
 
-def _scores(found: Segmentation, reference: Segmentation, case: str) -> dict[str, RegionScores]:
-    if not found.volume.same_grid(reference.volume):
-        raise StudyError(f"case {case}: the reference is not on the grid of its T1c")
-    spacing = reference.volume.spacing_mm
-    return {r: score(found.mask(r), reference.mask(r), spacing) for r in REGIONS}
-
-
-def _error_auroc(examined: Examined, reference: Segmentation, case: Case) -> float | None:
+def _error_auroc(
+    examined: Examined, reference: Segmentation, case: Case, segmenter: Segmenter
+) -> float | None:
     if examined.disagreement is None:
         return None
-    first = next(iter(case.images.values()))  # the reference is on its grid
-    brain = brain_mask(case.brain, first)
-    inside = brain.array > 0
+    inside = np.ones(examined.labels.shape, bool)
+    if segmenter.site == "glioma":
+        inside = brain_mask(case.brain, next(iter(case.images.values()))).array > 0
     wrong = examined.labels.array[inside] != reference.volume.array[inside]
     return error_auroc(examined.disagreement.array[inside], wrong)
 
 
-def _summary(rows: list[RegionScores]) -> RegionSummary:
-    def over(name: str) -> Interval:
-        return interval([float(getattr(row, name)) for row in rows])
+def _by_case(rows: Sequence[CaseScores], value: Callable[[CaseScores], float]) -> list[float]:
+    """The mean over the rows of each case."""
+    grouped: dict[str, list[float]] = {}
+    for row in rows:
+        grouped.setdefault(row.case, []).append(value(row))
+    return [float(np.mean(values)) for values in grouped.values()]
 
+
+def _summary(rows: Sequence[CaseScores], region: str) -> RegionSummary:
+    def over(name: str) -> Interval:
+        return interval(_by_case(rows, lambda row: float(getattr(row.regions[region], name))))
+
+    scores = [row.regions[region] for row in rows]
     return RegionSummary(
         dice=over("dice"),
         hd95_mm=over("hd95_mm"),
         surface_dice=over("surface_dice"),
         volume_error_ml=over("volume_error_ml"),
         lesion_dice=over("lesion_dice"),
-        lesions=sum(row.lesions for row in rows),
-        lesions_missed=sum(row.lesions_missed for row in rows),
-        lesions_false=sum(row.lesions_false for row in rows),
+        lesions=sum(row.lesions for row in scores),
+        lesions_missed=sum(row.lesions_missed for row in scores),
+        lesions_false=sum(row.lesions_false for row in scores),
     )
 
 
@@ -208,13 +254,15 @@ class Gallery:
         self._kept: list[tuple[float, str, Volume, Segmentation, Segmentation]] = []
 
     def add(self, case: Case, found: Segmentation, scores: CaseScores) -> None:
-        """Keep a case if it is among the worst."""
+        """Keep a case, with the worst of its windows, if it is among the worst."""
         if case.reference is None:
             return
         shown = case.images.get("flair") or next(iter(case.images.values()))
         dice = scores.regions["WT"].dice
         self._kept.append((dice, case.name, shown, found, case.reference))
-        self._kept = sorted(self._kept, key=lambda kept: kept[0])[: self.rows]
+        self._kept.sort(key=lambda kept: kept[0])
+        worst = {name: n for n, (_, name, *_) in reversed(list(enumerate(self._kept)))}
+        self._kept = [self._kept[n] for n in sorted(worst.values())[: self.rows]]
 
     def write(self, path: Path) -> None:
         """Save as PNG; rows are cases, columns three slices through the error's largest extent."""
@@ -237,15 +285,24 @@ class Gallery:
         meant = reference.volume.reoriented("RAS").array > 0
         wrong = (mine > 0) != meant
         high = float(np.quantile(turned[turned > 0], 0.995)) if (turned > 0).any() else 1.0
-        for axis, ax in enumerate(axes):
+        width, depth, height = image.reoriented("RAS").spacing_mm
+        aspects = (height / depth, height / width, depth / width)
+        for axis, (ax, aspect) in enumerate(zip(axes, aspects, strict=True)):
             others = tuple(n for n in range(3) if n != axis)
             at = int(np.argmax(wrong.sum(axis=others)))
             cut = [np.take(v, at, axis).T for v in (turned, mine, meant)]
             ax.imshow(
-                cut[0], cmap="gray", origin="lower", vmin=min(0.0, float(cut[0].min())), vmax=high
+                cut[0],
+                cmap="gray",
+                origin="lower",
+                vmin=max(min(0.0, float(cut[0].min())), -200.0),
+                vmax=high,
+                aspect=aspect,
             )
             shade = np.ma.masked_equal(cut[1], 0)
-            ax.imshow(shade, origin="lower", cmap="viridis", alpha=0.5, vmin=0, vmax=3)
+            ax.imshow(
+                shade, origin="lower", cmap="viridis", alpha=0.5, vmin=0, vmax=3, aspect=aspect
+            )
             if cut[2].any():
                 ax.contour(cut[2], levels=[0.5], colors="white", linewidths=0.8)
             ax.set_axis_off()

@@ -6,12 +6,13 @@ Each is seen in one of two ways, as in inference: the whole brain on coarse voxe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from data.errors import ImageError
 from data.samples.sri24 import load_sri24
@@ -37,6 +38,7 @@ from models.segmentation.glioma_net import (
 )
 from models.segmentation.regions import regions_of
 from pipelines.cases import Case
+from pipelines.samples import Sample, SampleConfig
 
 Array = NDArray[np.float32]
 CLOSE_VOXELS = (64, 104)
@@ -62,28 +64,14 @@ class Patients(NamedTuple):
     close: Sequence[Patient]
 
 
-@dataclass(frozen=True)
-class Sample:
-    """One training example, cropped to the brain and padded to the network's multiple."""
-
-    images: Array
-    """(sequence, i, j, k), z-scored; zeros for a sequence that was left out."""
-    regions: Array
-    """(region, i, j, k), in [0, 1]."""
-
-
-class SampleConfig(BaseModel):
+class GliomaSamples(SampleConfig):
     """Ranges that the samples are drawn from."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+    kind: Literal["glioma"] = "glioma"
     smallest_tumor_ml: float = Field(gt=0)
     largest_tumor_ml: float = Field(gt=0)
     cavity_share: float = Field(ge=0, le=1)
     second_lesion_share: float = Field(ge=0, le=1)
-    views_per_head: int = Field(
-        gt=0, description="renderings of each head, each with new contrasts"
-    )
     pair_share: float = Field(ge=0, le=1, description="how often only T1c and FLAIR are shown")
     drop_share: float = Field(ge=0, le=1, description="otherwise, how often T1 or T2 is left out")
     close_share: float = Field(ge=0, le=1, description="heads that are seen in a close-up")
@@ -93,6 +81,26 @@ class SampleConfig(BaseModel):
     )
 
 
+@dataclass(frozen=True)
+class GliomaSource:
+    """Samples of synthetic heads and, where the config asks for a share of them, of patients."""
+
+    config: GliomaSamples
+    seed: int
+    patients: Sequence[Patient] = field(default=(), repr=False)
+
+    def __call__(self, index: int) -> list[Sample]:
+        """The views of head number ``index``; the same for the same seed."""
+        if is_taught(self.config, self.seed, index):
+            return taught_samples(self._patients, self.config, self.seed, index)
+        return synthetic_samples(atlas_heads(), self.config, self.seed, index)
+
+    @cached_property
+    def _patients(self) -> Patients:
+        return heads_of(self.patients)
+
+
+@lru_cache(maxsize=1)
 def atlas_heads() -> Heads:
     """SRI24, cropped to the head; RAS axes."""
     atlas = load_sri24()
@@ -123,7 +131,7 @@ def _coarse(patient: Patient) -> Patient:
     )
 
 
-def synthetic_samples(heads: Heads, config: SampleConfig, seed: int, index: int) -> list[Sample]:
+def synthetic_samples(heads: Heads, config: GliomaSamples, seed: int, index: int) -> list[Sample]:
     """The views of head number ``index``; the same for the same seed."""
     rng = np.random.default_rng([seed, index])
     close = is_close(config, seed, index)
@@ -144,7 +152,7 @@ def synthetic_samples(heads: Heads, config: SampleConfig, seed: int, index: int)
     )
     labels = _lesions(head, config, largest_ml, rng)
     views = []
-    for _ in range(config.views_per_head):
+    for _ in range(config.views):
         seen = render(head, labels, SEQUENCES, rng)
         tumor = np.where(seen.labels == CAVITY, 0, seen.labels)
         regions = regions_of(tumor).astype(np.float32)
@@ -152,7 +160,9 @@ def synthetic_samples(heads: Heads, config: SampleConfig, seed: int, index: int)
     return views
 
 
-def taught_samples(patients: Patients, config: SampleConfig, seed: int, index: int) -> list[Sample]:
+def taught_samples(
+    patients: Patients, config: GliomaSamples, seed: int, index: int
+) -> list[Sample]:
     """As many views of one of the patients; each view is warped and re-scanned anew."""
     rng = np.random.default_rng([seed, index, 2])
     close = is_close(config, seed, index)
@@ -161,7 +171,7 @@ def taught_samples(patients: Patients, config: SampleConfig, seed: int, index: i
     if close:
         tumor = np.argwhere(patient.regions[0] > 0.5)
     views = []
-    for _ in range(config.views_per_head):
+    for _ in range(config.views):
         seen = patient
         if close:
             center = tumor[rng.integers(len(tumor))]
@@ -176,12 +186,12 @@ def taught_samples(patients: Patients, config: SampleConfig, seed: int, index: i
     return views
 
 
-def is_taught(config: SampleConfig, seed: int, index: int) -> bool:
+def is_taught(config: GliomaSamples, seed: int, index: int) -> bool:
     """Whether head number ``index`` is a patient's."""
     return bool(np.random.default_rng([seed, index, 3]).random() < config.taught_share)
 
 
-def is_close(config: SampleConfig, seed: int, index: int) -> bool:
+def is_close(config: GliomaSamples, seed: int, index: int) -> bool:
     """Whether head number ``index`` is seen in a close-up."""
     return bool(np.random.default_rng([seed, index, 4]).random() < config.close_share)
 
@@ -201,7 +211,7 @@ def _sample(
     images: Mapping[str, Array],
     regions: Array,
     brain: NDArray[np.bool_],
-    config: SampleConfig,
+    config: GliomaSamples,
     rng: np.random.Generator,
     *,
     close: bool,
@@ -266,7 +276,7 @@ def patient_of(case: Case, teacher: Segmenter | None) -> Patient:
 
 
 def _lesions(
-    head: Anatomy, config: SampleConfig, largest_ml: float, rng: np.random.Generator
+    head: Anatomy, config: GliomaSamples, largest_ml: float, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
     def one(largest_ml: float) -> NDArray[np.uint8]:
         log_ml = rng.uniform(np.log(config.smallest_tumor_ml), np.log(largest_ml))
@@ -281,7 +291,7 @@ def _lesions(
     return labels
 
 
-def shown_sequences(config: SampleConfig, rng: np.random.Generator) -> NDArray[np.bool_]:
+def shown_sequences(config: GliomaSamples, rng: np.random.Generator) -> NDArray[np.bool_]:
     """Which of ``SEQUENCES`` a sample shows; the required ones always."""
     optional = len(SEQUENCES) - len(REQUIRED)
     if rng.random() < config.pair_share:

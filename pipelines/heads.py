@@ -61,7 +61,7 @@ class Seen:
         """A mask on the scan's own grid, and what opinions say about it."""
         opinions = segmenter.opinions(self.images, self.brain)
         if self.upright is None:
-            return segmenter.judged(opinions, self.images[segmenter.requires[0]])
+            return segmenter.judged(opinions, self.images[segmenter.grid_of(self.images)])
         back = tuple(self.upright.returned(opinion) for opinion in opinions)
         return segmenter.judged(back, self.upright.reference)
 

@@ -17,7 +17,7 @@ from data.imaging import Segmentation, Volume
 from data.io.dicom import read_dicom_series
 from data.io.nifti import read_nifti, read_segmentation
 from data.io.structured import read_clinical
-from data.io.study import ScanFiles, StudyFile
+from data.io.study import Focus, ScanFiles, StudyFile
 from data.io.vcf import read_vcf
 from data.provenance import Source, digest_of
 from pipelines.sites.base import Site
@@ -35,11 +35,14 @@ class LoadedScan:
     brain: Volume | None
     segmentation: Segmentation | None
     sources: tuple[Source, ...]
+    focus: Focus | None = None
+    """What all of it was cut to."""
 
     @property
     def key(self) -> str:
-        """Digest of all its files and what each served as."""
-        return digest_of([s.model_dump() for s in self.sources] + [self.day])
+        """Digest of all its files, what each served as and what was cut out of them."""
+        cut = [] if self.focus is None else [self.focus.model_dump()]
+        return digest_of([s.model_dump() for s in self.sources] + [self.day] + cut)
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,17 @@ def _read_scan(folder: Path, scan: ScanFiles, site: Site) -> LoadedScan:
         segmentation = read_segmentation(path, site.labels, site.label_aliases)
         _require_grid(path, segmentation.volume, first, sequences[first])
         sources.append(source_of("mask", path))
-    return LoadedScan(scan.day, sequences, brain, segmentation, tuple(sources))
+    if scan.focus is not None:
+        low, high = scan.focus.corners
+        for name, volume in sequences.items():
+            try:
+                sequences[name] = volume.within(low, high)
+            except ImageError as error:
+                raise ImageError(f"{paths[name]}: {error}: move the focus in study.yaml") from error
+        brain = brain and brain.within(low, high)
+        if segmentation is not None:
+            segmentation = Segmentation(segmentation.volume.within(low, high), segmentation.labels)
+    return LoadedScan(scan.day, sequences, brain, segmentation, tuple(sources), scan.focus)
 
 
 def _require_grid(path: Path, mask: Volume, first: str, scan: Volume) -> None:

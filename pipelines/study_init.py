@@ -13,7 +13,7 @@ from data.io.study import StudyFile
 from data.samples.shared_cases import write_yaml
 
 NAMES: tuple[tuple[str, str], ...] = (
-    ("segmentation", r"seg|mask|label"),
+    ("segmentation", r"seg|mask|label|gtv"),
     ("flair", r"flair|t2f"),
     ("t1c", r"t1c|t1ce|t1gd|t1post"),
     ("t2", r"t2w?(?![a-z])"),
@@ -23,7 +23,7 @@ NAMES: tuple[tuple[str, str], ...] = (
 )
 
 
-def guess_study(folder: Path, patient: str) -> Path:
+def guess_study(folder: Path, patient: str, site: str = "glioma") -> Path:
     """Write the file.
 
     Raises:
@@ -46,7 +46,7 @@ def guess_study(folder: Path, patient: str) -> Path:
     scan: dict[str, object] = {"sequences": found}
     if segmentation:
         scan["segmentation"] = segmentation
-    study: dict[str, object] = {"patient_id": patient, "site": "glioma", "scans": [scan]}
+    study: dict[str, object] = {"patient_id": patient, "site": site, "scans": [scan]}
     calls = sorted(folder.glob("*.vcf*"))
     calls = [c for c in calls if not c.name.endswith(".tbi")]
     if len(calls) == 1:

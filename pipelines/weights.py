@@ -83,9 +83,8 @@ def segmenter_of(kind: str) -> Segmenter:
         )
     if kind == "ensemble":
         return _ensemble()
-    if kind not in WEIGHTS_OF:
-        return GliomaNet()
-    return SEGMENTERS[kind].model_validate({"weights": find_weights(WEIGHTS_OF[kind])})
+    added = {"weights": find_weights(WEIGHTS_OF[kind])} if kind in WEIGHTS_OF else {}
+    return SEGMENTERS[kind].model_validate(added)
 
 
 def _ensemble() -> Ensemble:

@@ -1,4 +1,4 @@
-"""DICOM series (CT, MR) to one :class:`data.imaging.Volume`; LPS is met only here.
+"""DICOM series (CT, MR, PET) to one :class:`data.imaging.Volume`; LPS is met only here.
 
 Slices are sorted by position along their common normal; a missing, repeated or tilted slice is refused
 by name, as is a folder with more than one series.
@@ -17,6 +17,7 @@ from pydicom.errors import InvalidDicomError
 
 from data.errors import ImageError
 from data.imaging import Volume
+from data.io.suv import suv_factor
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 GAP_TOLERANCE = 0.01
@@ -35,11 +36,11 @@ IMAGING = ("CT", "MR", "PT")
 
 
 def read_dicom_series(folder: Path) -> Volume:
-    """The one series in a folder, rescaled by slope and intercept.
+    """The one series in a folder, rescaled by slope and intercept; PET in SUV by body weight (g/mL).
 
     Raises:
         ImageError: no images, an unreadable or truncated file, several series, a missing, repeated or
-            tilted slice, or pixel data that cannot be decoded.
+            tilted slice, pixel data that cannot be decoded, or a PET that cannot be brought to SUV.
     """
     if not folder.is_dir():
         raise ImageError(f"{folder}: there is no such folder")
@@ -54,6 +55,8 @@ def read_dicom_series(folder: Path) -> Volume:
     slices.sort(key=lambda s: float(np.dot(normal, _position(s[1]))))
     step = _slice_step(folder, slices, normal)
     array = np.stack([_pixels(path, ds) for path, ds in slices], axis=-1)
+    if first.get("Modality") == "PT":
+        array *= np.float32(suv_factor(folder, [ds for _, ds in slices]))
     row_mm, column_mm = (float(v) for v in first.PixelSpacing)
     affine = np.eye(4)
     affine[:3, 0] = row_cosine * column_mm

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from data.avatar import Origin
 from data.errors import StudyError
@@ -17,11 +19,25 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Focus(_Part):
+    """The part of the body that matters: a cube about a point, whose place the viewer tells."""
+
+    center_ras_mm: tuple[FiniteFloat, FiniteFloat, FiniteFloat]
+    size_mm: float = Field(default=250.0, gt=20.0, le=1000.0)
+
+    @property
+    def corners(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Lowest and highest, RAS+ mm."""
+        center = np.array(self.center_ras_mm)
+        return center - self.size_mm / 2, center + self.size_mm / 2
+
+
 class ScanFiles(_Part):
     """One imaging study. Paths are relative to the study folder; a folder is a DICOM series."""
 
     day: float = Field(default=0.0, allow_inf_nan=False)
     sequences: dict[str, Path] = Field(min_length=1)
+    focus: Focus | None = Field(default=None, description="all images are cut to it")
     brain_mask: Path | None = None
     segmentation: Path | None = None
 
@@ -45,7 +61,7 @@ class StudyFile(_Part):
     """The content of ``study.yaml``."""
 
     patient_id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
-    site: Literal["glioma", "generic"] = "glioma"
+    site: Literal["glioma", "sarcoma", "generic"] = "glioma"
     origin: Origin = "patient"
     scans: tuple[ScanFiles, ...] = Field(min_length=1)
     variants: VariantFile | None = None

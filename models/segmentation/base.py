@@ -24,11 +24,12 @@ from monai.transforms import (
 )
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
+from scipy import ndimage
 from typing_extensions import override
 
 from data.errors import ImageError
 from data.files import sha256_file
-from data.imaging import Volume
+from data.imaging import MM3_PER_ML, Volume
 from models.segmentation.regions import REGIONS, labels_of
 from models.segmentation.scores import dice
 
@@ -44,15 +45,17 @@ class Examined:
     """A mask with what several opinions say about it."""
 
     labels: Volume
-    """uint8, 0 to 3."""
+    """uint8: for a glioma 0 to 3, for another tumor 0 or 1."""
     opinions: tuple[NDArray[np.float32], ...]
-    """Probabilities (3, i, j, k) each, on the grid of the labels; at least one."""
+    """Probabilities (region, i, j, k) each, on the grid of the labels; at least one."""
+    names: tuple[str, ...] = REGIONS
+    """Of the regions."""
 
     @cached_property
     def disagreement(self) -> Volume | None:
         """Standard deviation between opinions in percent of the largest there can be (uint8, 0 to 100).
 
-        The largest over the three regions; ``None`` where there is only one opinion.
+        The largest over the regions; ``None`` where there is only one opinion.
         """
         if len(self.opinions) < 2:
             return None
@@ -67,17 +70,17 @@ class Examined:
         found: dict[str, float] = {}
         if len(self.opinions) < 2:
             return found
-        for n, name in enumerate(REGIONS):
+        for n, name in enumerate(self.names):
             masks = [opinion[n] > 0.5 for opinion in self.opinions]
             found[name] = float(np.mean([dice(a, b) for a, b in combinations(masks, 2)]))
         return found
 
 
 class Segmenter(BaseModel, ABC):
-    """Draws glioma labels on co-registered, skull-stripped scans.
+    """Draws a tumor on images that are in one patient space; a glioma, unless a member says otherwise.
 
-    A member names the sequences it cannot do without; the labels it returns are on the grid of the
-    first of them.
+    A member names the sequences it cannot do without; its labels are on the grid of the first of them.
+    What is said of a brain here is for those that look at brains.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -95,16 +98,30 @@ class Segmenter(BaseModel, ABC):
         """The work to cite for its masks."""
 
     @property
+    def site(self) -> str:
+        """The tumor site that its labels are of."""
+        return "glioma"
+
+    @property
+    def region_names(self) -> tuple[str, ...]:
+        """What it tells apart, each inside the one before it."""
+        return REGIONS
+
+    def grid_of(self, images: Mapping[str, Volume]) -> str:
+        """The sequence whose grid its labels are on, of images that it takes."""
+        return self.requires[0]
+
+    @property
     def settings(self) -> dict[str, str]:
         """What decides its masks, for the provenance."""
         return {k: str(v) for k, v in self.model_dump(mode="json").items()}
 
     @abstractmethod
     def regions(self, images: Mapping[str, Volume], brain: Volume | None) -> NDArray[np.float32]:
-        """Probabilities (3, i, j, k) of whole tumor, core and enhancing tumor, in [0, 1].
+        """Probabilities (region, i, j, k) of ``region_names``, in [0, 1].
 
-        They are on the grid of ``images[self.requires[0]]``; 0 or 1 from a member that has no more
-        to say.
+        They are on the grid of ``images[self.grid_of(images)]``; 0 or 1 from a member that has no
+        more to say.
 
         Args:
             images: by sequence; all in one patient space.
@@ -130,26 +147,25 @@ class Segmenter(BaseModel, ABC):
 
     @final
     def segment(self, images: Mapping[str, Volume], brain: Volume | None) -> Volume:
-        """Labels (uint8, 0 to 3) on the grid of ``images[self.requires[0]]``; see ``regions``."""
-        return self._labels(self.regions(images, brain), images[self.requires[0]])
+        """Labels (uint8) on the grid of ``images[self.grid_of(images)]``; see ``regions``."""
+        return self._labels(self.regions(images, brain), images[self.grid_of(images)])
 
     @final
     def examine(self, images: Mapping[str, Volume], brain: Volume | None) -> Examined:
         """The mask of ``segment`` and where opinions on it differ."""
-        return self.judged(self.opinions(images, brain), images[self.requires[0]])
+        return self.judged(self.opinions(images, brain), images[self.grid_of(images)])
 
     @final
     def judged(self, opinions: tuple[NDArray[np.float32], ...], grid: Volume) -> Examined:
         """The mask that opinions add up to, on their grid, and where they differ."""
-        return Examined(self._labels(self.merged(opinions), grid), opinions)
+        return Examined(self._labels(self.merged(opinions), grid), opinions, self.region_names)
 
     def _labels(self, regions: NDArray[np.float32], reference: Volume) -> Volume:
         labels = self.cleaned(labels_of(regions > 0.5), reference.voxel_volume_mm3)
         return reference.with_array(labels)
 
-    @final
     def require(self, images: Mapping[str, Volume], brain: Volume | None) -> None:
-        """Refuse a study that lacks a needed sequence or has no brain to look at.
+        """Refuse a study that lacks a needed sequence or has nothing to look at.
 
         Raises:
             ImageError: naming what is missing or wrong.
@@ -157,7 +173,6 @@ class Segmenter(BaseModel, ABC):
         self.require_sequences(images)
         brain_mask(brain, images[self.requires[0]])
 
-    @final
     def require_sequences(self, images: Mapping[str, Volume]) -> None:
         """Refuse a study that lacks a needed sequence.
 
@@ -292,6 +307,22 @@ def box_around(mask: NDArray[np.bool_], margin: int = 0, multiple: int = 1) -> B
         sides.append(slice(low, low + size))
     i, j, k = sides
     return i, j, k
+
+
+def without_specks(
+    labels: NDArray[np.uint8], voxel_mm3: float, smallest_ml: float
+) -> NDArray[np.uint8]:
+    """Labels (i, j, k) without components under a volume, unless nothing would be left."""
+    if not labels.any():
+        return labels
+    box = box_around(labels > 0)
+    components, count = ndimage.label(labels[box] > 0, np.ones((3, 3, 3)))
+    sizes = np.bincount(components.ravel(), minlength=count + 1)[1:] * voxel_mm3 / MM3_PER_ML
+    small = np.flatnonzero(sizes < smallest_ml) + 1
+    if 0 < len(small) < count:
+        labels = labels.copy()
+        labels[box][np.isin(components, small)] = 0
+    return labels
 
 
 def _on_grid(volume: Volume, reference: Volume) -> NDArray[np.float32]:

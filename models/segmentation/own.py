@@ -15,7 +15,14 @@ from scipy.special import expit
 from typing_extensions import override
 
 from data.imaging import MM3_PER_ML, Volume
-from models.segmentation.base import Box, Network, box_around, brain_mask, predict_in_network_space
+from models.segmentation.base import (
+    Box,
+    Network,
+    box_around,
+    brain_mask,
+    predict_in_network_space,
+    without_specks,
+)
 from models.segmentation.engine import (
     Engine,
     Forward,
@@ -154,16 +161,7 @@ class GliomaNet(Network):
         """
         if 0 < np.count_nonzero(labels == ENHANCING) * voxel_mm3 < SMALLEST_ENHANCING_MM3:
             labels = np.where(labels == ENHANCING, CORE, labels).astype(np.uint8)
-        if not labels.any():
-            return labels
-        box = box_around(labels > 0)
-        components, count = ndimage.label(labels[box] > 0, np.ones((3, 3, 3)))
-        sizes = np.bincount(components.ravel(), minlength=count + 1)[1:] * voxel_mm3 / MM3_PER_ML
-        small = np.flatnonzero(sizes < SMALLEST_LESION_ML) + 1
-        if 0 < len(small) < count:
-            labels = labels.copy()
-            labels[box][np.isin(components, small)] = 0
-        return labels
+        return without_specks(labels, voxel_mm3, SMALLEST_LESION_ML)
 
 
 class Views:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations, product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,28 +95,28 @@ def study_flags(
 
 
 def mask_flags(
-    labels: Volume, brain: Volume, agreement: Mapping[str, float] | None = None
+    labels: Volume, brain: Volume | None, agreement: Mapping[str, float] | None = None
 ) -> tuple[Flag, ...]:
-    """What is doubtful about a glioma mask.
+    """What is doubtful about a mask.
 
     Args:
         labels: 0 to 3, (i, j, k).
-        brain: 0/1 on the same grid.
+        brain: 0/1 on the same grid, where the tumor is in a brain.
         agreement: Dice between opinions by region (WT, TC, ET), where there were several.
     """
     whole = regions_of(labels.array)[0]
-    inside = brain.array > 0
     if not whole.any():
         return (
             Flag(
                 code="no-tumor",
                 severity="look",
                 finding="no tumor was found",
-                look_at="the FLAIR from top to bottom: a small or faint lesion may have been missed",
+                look_at="all sequences from end to end, the FLAIR first where there is one: a small or faint "
+                "lesion may have been missed",
             ),
         )
     flags = []
-    share = float(whole.sum() / max(int(inside.sum()), 1))
+    share = 0.0 if brain is None else float(whole.sum() / max(int((brain.array > 0).sum()), 1))
     if share > LARGEST_SHARE:
         flags.append(
             Flag(
@@ -158,14 +159,19 @@ def _missing(name: str) -> Flag:
 
 
 def _intensity(name: str, volume: Volume, brain: Volume) -> list[Flag]:
-    seen = volume.array[brain.array > 0] if volume.same_grid(brain) else volume.array.ravel()
+    inside = volume.same_grid(brain)
+    return gray_levels(name, volume.array[brain.array > 0] if inside else volume.array.ravel())
+
+
+def gray_levels(name: str, seen: NDArray[Any]) -> list[Flag]:
+    """Whether an image (its voxels, in any order) has too few values or was cut off at the brightest."""
     values = np.unique(seen[:: max(1, len(seen) // 100_000)])
     top = float(np.mean(seen == seen.max())) if len(seen) else 0.0
     finding = ""
     if len(values) < FEWEST_VALUES:
-        finding = f"{name} has only {len(values)} different values in the brain"
+        finding = f"{name} has only {len(values)} different values where there is tissue"
     elif top > 0.02:
-        finding = f"{top:.0%} of {name} in the brain has the largest value, {seen.max():g}: cut off"
+        finding = f"{top:.0%} of {name} has the largest value, {seen.max():g}: cut off"
     if not finding:
         return []
     look_at = f"the file given as {name}: it may be a mask, or was saved with too few gray levels"

@@ -1,6 +1,6 @@
-"""Glioma regions as overlapping network channels, and back to labels.
+"""Tumor regions as overlapping network channels, and back to labels.
 
-Channels, in order: whole tumor (WT), tumor core (TC), enhancing tumor (ET); each contains the next.
+Channels of a glioma, in order: whole tumor (WT), tumor core (TC), enhancing tumor (ET); each contains the next.
 """
 
 from __future__ import annotations
@@ -23,7 +23,12 @@ def regions_of(labels: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def labels_of(regions: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """(3, i, j, k) masks to (i, j, k) labels; a region counts only inside the one that contains it."""
+    """(3, i, j, k) masks to (i, j, k) labels; a region counts only inside the one that contains it.
+
+    A single mask (1, i, j, k), of a tumor whose parts are not told apart, is label 1.
+    """
+    if len(regions) == 1:
+        return np.asarray(regions[0], np.uint8)
     whole, core, enhancing = regions
     labels = np.where(whole, EDEMA, 0).astype(np.uint8)
     labels[whole & core] = CORE

@@ -10,10 +10,13 @@ from data.imaging import LabelTable
 
 @dataclass(frozen=True)
 class Site:
-    """Labels of a site, older values of them, and whether networks and growth priors exist for it."""
+    """Labels of a site, older values of them, and which networks and growth priors exist for it."""
 
     name: str
     labels: LabelTable
     label_aliases: Mapping[int, int] = field(default_factory=dict)
-    has_segmenter: bool = False
+    default_segmenter: str | None = None
+    """Kind of the one that draws it unless another is asked for; none where there is no network for it."""
     has_prior: bool = False
+    is_sided: bool = False
+    """Whether the middle of an image parts left from right, as in a head; not so in an image of one leg."""

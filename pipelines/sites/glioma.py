@@ -24,7 +24,12 @@ LABEL_ALIASES = {4: 3}
 """BraTS wrote enhancing tumor as 4 until 2023, as 3 since."""
 
 SITE = Site(
-    name="glioma", labels=LABELS, label_aliases=LABEL_ALIASES, has_segmenter=True, has_prior=True
+    name="glioma",
+    labels=LABELS,
+    label_aliases=LABEL_ALIASES,
+    default_segmenter="glioma-net",
+    has_prior=True,
+    is_sided=True,
 )
 
 IDH_HOTSPOTS = {"IDH1": "R132", "IDH2": "R172"}

@@ -11,17 +11,18 @@ from data.errors import StudyError, WeightsError
 from models.phantom.anatomy import Anatomy
 from models.phantom.patient import Patient
 from models.segmentation.glioma_net import DIVISOR, REQUIRED, SEQUENCES
-from pipelines import glioma_samples, train_glioma_net
+from pipelines import glioma_samples, training
 from pipelines.glioma_samples import (
     CLOSE_VOXELS,
+    GliomaSamples,
+    GliomaSource,
     Heads,
-    SampleConfig,
     heads_of,
     shown_sequences,
     synthetic_samples,
     taught_samples,
 )
-from pipelines.train_glioma_net import TrainingConfig, train
+from pipelines.training import TrainingConfig, source_of, train
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -29,11 +30,15 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 def config(**changes) -> TrainingConfig:
     given = yaml.safe_load((CONFIGS / "train_glioma_net.yaml").read_text())
     given["samples"] |= {"smallest_tumor_ml": 3.0, "largest_tumor_ml": 20.0}
-    given |= {"iterations": 6, "heads_per_chunk": 1, "uses_per_sample": 2}
+    given |= {"iterations": 6, "sources_per_chunk": 1, "uses_per_sample": 2}
     return TrainingConfig.model_validate(given | changes)
 
 
-@pytest.mark.parametrize("name", ["train_glioma_net.yaml", "teach_glioma_net.yaml"])
+def source() -> GliomaSource:
+    return GliomaSource(config().samples, config().seed)
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in CONFIGS.glob("t*_net.yaml")))
 def test_the_shipped_configs_are_valid_and_their_rate_rises_and_falls(name):
     settings = TrainingConfig.model_validate(yaml.safe_load((CONFIGS / name).read_text()))
     rates = [settings.rate(step) for step in range(settings.iterations)]
@@ -106,12 +111,12 @@ def test_required_sequences_are_always_shown_and_the_others_sometimes():
 def test_a_training_that_was_stopped_ends_with_the_weights_of_one_that_was_not(
     tmp_path, small_heads, monkeypatch
 ):
-    monkeypatch.setattr(train_glioma_net, "get_context", lambda kind: _InProcess())
-    monkeypatch.setattr(train_glioma_net, "atlas_heads", lambda: small_heads)
+    monkeypatch.setattr(training, "get_context", lambda kind: _InProcess())
+    monkeypatch.setattr(glioma_samples, "atlas_heads", lambda: small_heads)
     whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
-    assert train(config(), whole)
+    assert train(config(), whole, source())
     calls = 0
-    while not train(config(), parts, stop_after_seconds=0.0):
+    while not train(config(), parts, source(), stop_after_seconds=0.0):
         calls += 1
     assert calls == config().iterations - 1
     one, two = load_file(whole), load_file(parts)
@@ -121,22 +126,23 @@ def test_a_training_that_was_stopped_ends_with_the_weights_of_one_that_was_not(
 
 @pytest.mark.slow
 def test_a_checkpoint_of_another_config_is_refused(tmp_path, small_heads, monkeypatch):
-    monkeypatch.setattr(train_glioma_net, "get_context", lambda kind: _InProcess())
-    monkeypatch.setattr(train_glioma_net, "atlas_heads", lambda: small_heads)
+    monkeypatch.setattr(training, "get_context", lambda kind: _InProcess())
+    monkeypatch.setattr(glioma_samples, "atlas_heads", lambda: small_heads)
     path = tmp_path / "net.safetensors"
-    assert not train(config(), path, stop_after_seconds=0.0)
+    assert not train(config(), path, source(), stop_after_seconds=0.0)
     with pytest.raises(WeightsError, match="another config"):
-        train(config(seed=1), path)
+        train(config(seed=1), path, source())
 
 
-def test_a_taught_training_without_patients_is_refused(tmp_path):
-    taught = config().samples.model_dump() | {"taught_share": 0.5}
+@pytest.mark.parametrize("name", ["teach_glioma_net.yaml", "train_sarcoma_net.yaml"])
+def test_a_taught_training_without_cases_is_refused(name):
+    settings = TrainingConfig.model_validate(yaml.safe_load((CONFIGS / name).read_text()))
     with pytest.raises(StudyError, match="none were given"):
-        train(config(samples=SampleConfig(**taught)), tmp_path / "net.safetensors")
+        source_of(settings)
 
 
 def test_about_the_share_asked_for_is_taught():
-    settings = SampleConfig(**(config().samples.model_dump() | {"taught_share": 0.6}))
+    settings = GliomaSamples(**(config().samples.model_dump() | {"taught_share": 0.6}))
     taught = [glioma_samples.is_taught(settings, 1, n) for n in range(400)]
     assert 0.5 < np.mean(taught) < 0.7
 

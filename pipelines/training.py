@@ -1,4 +1,4 @@
-"""Train the project's own glioma network, in stages, resumable at any step.
+"""Train one of the project's own networks, in stages, resumable at any step.
 
 One process trains while others make the samples. Samples come in chunks; a chunk is shuffled and
 shown several times, then thrown away. What step ``n`` sees follows from the config alone, so a run
@@ -11,7 +11,7 @@ import copy
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing import get_context
 from multiprocessing.pool import Pool
 from pathlib import Path
@@ -26,21 +26,22 @@ from safetensors.torch import load_file, save_file
 
 from data.errors import StudyError, WeightsError
 from data.files import sha256_file
-from models.phantom.patient import Patient
+from models.segmentation.base import Segmenter
 from models.segmentation.glioma_net import build_glioma_net
-from pipelines.glioma_samples import (
-    Sample,
-    SampleConfig,
-    atlas_heads,
-    heads_of,
-    is_taught,
-    synthetic_samples,
-    taught_samples,
-)
+from models.segmentation.sarcoma_net import build_sarcoma_net
+from pipelines.cases import Case
+from pipelines.glioma_samples import GliomaSamples, GliomaSource, patient_of
+from pipelines.samples import Sample, Source
+from pipelines.sarcoma_samples import SarcomaSamples, SarcomaSource, sarcoma_patient_of
 
 CHECKPOINT_EVERY = 100
 WARM_UP = 0.05
 """Share of the iterations over which the learning rate rises; then it falls along a cosine."""
+NETWORKS: dict[str, Callable[[], torch.nn.Module]] = {
+    "glioma": build_glioma_net,
+    "sarcoma": build_sarcoma_net,
+}
+"""Untrained, by the kind of their samples."""
 
 
 class TrainingConfig(BaseModel):
@@ -51,18 +52,18 @@ class TrainingConfig(BaseModel):
     seed: int
     iterations: int = Field(gt=0)
     samples_per_step: int = Field(gt=0)
-    heads_per_chunk: int = Field(gt=0)
+    sources_per_chunk: int = Field(gt=0, description="heads or patients that are drawn at once")
     uses_per_sample: int = Field(gt=0)
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
     ema_decay: float = Field(gt=0, lt=1)
     workers: int = Field(gt=0)
-    samples: SampleConfig
+    samples: GliomaSamples | SarcomaSamples = Field(discriminator="kind")
 
     @property
     def steps_per_chunk(self) -> int:
-        """Steps that one chunk of heads lasts."""
-        shown = self.heads_per_chunk * self.samples.views_per_head * self.uses_per_sample
+        """Steps that one chunk lasts."""
+        shown = self.sources_per_chunk * self.samples.views * self.uses_per_sample
         return max(1, shown // self.samples_per_step)
 
     def rate(self, step: int) -> float:
@@ -82,7 +83,7 @@ class Run:
         self.config = config
         self.taught_from = taught_from
         self.started_from: dict[str, Any] | None = None
-        self.net = build_glioma_net().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self.net = NETWORKS[config.samples.kind]().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.net)
         self.optimizer = torch.optim.AdamW(
             self.net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
@@ -92,26 +93,40 @@ class Run:
         self.seconds = 0.0
 
     def learn(self, samples: list[Sample]) -> float:
-        """One step on a few samples, one at a time since heads differ in size; returns the loss."""
+        """One step on a few samples, one at a time since they differ in size; returns the loss."""
         self.optimizer.param_groups[0]["lr"] = self.config.rate(self.step)
-        self.optimizer.zero_grad()
-        total = 0.0
-        for sample in samples:
-            images = torch.from_numpy(sample.images)[None]
-            images = images.contiguous(memory_format=torch.channels_last_3d)
-            with torch.autocast("cpu", torch.bfloat16):
-                logits = self.net(images)
-            loss = self.loss_of(logits.float(), torch.from_numpy(sample.regions)[None])
-            (loss / len(samples)).backward()
-            total += float(loss.detach()) / len(samples)
-        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        loss, norm = self._gradients(samples, mixed=True)
+        if not math.isfinite(norm):
+            loss, norm = self._gradients(samples, mixed=False)
+        if not math.isfinite(norm):
+            raise WeightsError(
+                f"step {self.step}: the gradient is not finite; lower learning_rate and start again"
+            )
         self.optimizer.step()
         decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             for kept, new in zip(self.average.parameters(), self.net.parameters(), strict=True):
                 kept.lerp_(new, 1 - decay)
         self.step += 1
-        return total
+        return loss
+
+    def _gradients(self, samples: list[Sample], *, mixed: bool) -> tuple[float, float]:
+        """Loss and norm of the gradients, which are left clipped at the parameters.
+
+        In bfloat16 (``mixed``) oneDNN's weight gradients of a few voxels may take up what happens to lie
+        in memory, NaN included; elsewhere it is multiplied by zero.
+        """
+        self.optimizer.zero_grad()
+        total = 0.0
+        for sample in samples:
+            images = torch.from_numpy(sample.images)[None]
+            images = images.contiguous(memory_format=torch.channels_last_3d)
+            with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+                logits = self.net(images)
+            loss = self.loss_of(logits.float(), torch.from_numpy(sample.regions)[None])
+            (loss / len(samples)).backward()
+            total += float(loss.detach()) / len(samples)
+        return total, float(torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0))
 
     def start_from(self, weights: Path) -> None:
         """Take the weights of an earlier stage."""
@@ -175,26 +190,57 @@ def _replace(path: Path, tensors: dict[str, torch.Tensor], facts: dict[str, str]
     temporary.replace(path)
 
 
-_worker: dict[str, Any] = {}
+_worker: dict[str, Source] = {}
 
 
-def _start_worker(config: TrainingConfig, patients: Sequence[Patient]) -> None:
+def _start_worker(source: Source) -> None:
     torch.set_num_threads(1)
-    _worker.update(heads=atlas_heads(), config=config, patients=heads_of(patients))
+    _worker["source"] = source
 
 
 def _make(index: int) -> list[Sample]:
-    config: TrainingConfig = _worker["config"]
-    if is_taught(config.samples, config.seed, index):
-        return taught_samples(_worker["patients"], config.samples, config.seed, index)
-    return synthetic_samples(_worker["heads"], config.samples, config.seed, index)
+    return _worker["source"](index)
+
+
+def source_of(
+    config: TrainingConfig,
+    cases: Sequence[Case] = (),
+    *,
+    teacher: Callable[[], Segmenter] | None = None,
+    track: Callable[[Sequence[Case]], Iterable[Case]] = lambda cases: cases,
+) -> Source:
+    """What a training's samples come from.
+
+    Args:
+        config: of the training.
+        cases: real ones to be taught from.
+        teacher: gives the network that draws the glioma cases which have no reference.
+        track: told of the cases as they are read in, to show how far that is.
+
+    Raises:
+        StudyError: the config wants cases and there are none.
+        ImageError: a case lacks what it takes.
+    """
+    samples = config.samples
+    if isinstance(samples, SarcomaSamples):
+        if not cases:
+            raise StudyError(
+                "the sarcoma network is taught by cases (--cases), and none were given"
+            )
+        return SarcomaSource(samples, config.seed, [sarcoma_patient_of(c) for c in track(cases)])
+    if samples.taught_share > 0 and not cases:
+        raise StudyError("this training is taught by cases (taught_share), and none were given")
+    silent = any(case.reference is None for case in cases)
+    master = teacher() if silent and teacher is not None else None
+    return GliomaSource(samples, config.seed, [patient_of(c, master) for c in track(cases)])
 
 
 def train(
     config: TrainingConfig,
     weights_path: Path,
+    source: Source,
     *,
-    patients: Sequence[Patient] = (),
+    taught_from: Sequence[str] = (),
     start_from: Path | None = None,
     stop_after_seconds: float | None = None,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
@@ -206,7 +252,8 @@ def train(
     Args:
         config: what to do.
         weights_path: the result; beside it a JSON of how it was made.
-        patients: real heads with a teacher's labels, where the config asks for a share of them.
+        source: of its samples; see ``source_of``.
+        taught_from: names of the real cases among them.
         start_from: weights to begin with, where the run is new.
         stop_after_seconds: stop cleanly once this much time has passed; call again to go on.
         on_step: told the step and its loss.
@@ -216,12 +263,9 @@ def train(
 
     Raises:
         WeightsError: the checkpoint that lies there belongs to another config.
-        StudyError: the config asks for patients and there are none.
     """
-    if config.samples.taught_share > 0 and not patients:
-        raise StudyError("this training is taught by patients (taught_share), and none were given")
     torch.set_num_threads(1)
-    run = Run(config, [patient.name for patient in patients])
+    run = Run(config, taught_from)
     checkpoint = weights_path.with_suffix(".checkpoint.safetensors")
     if checkpoint.is_file():
         run.resume(checkpoint)
@@ -230,7 +274,7 @@ def train(
     elif start_from is not None:
         run.start_from(start_from)
     started, before = time.monotonic(), run.seconds
-    with get_context("spawn").Pool(config.workers, _start_worker, (config, patients)) as pool:
+    with get_context("spawn").Pool(config.workers, _start_worker, (source,)) as pool:
         for chosen in _steps(pool, config, run.step):
             loss = run.learn(chosen)
             passed = time.monotonic() - started
@@ -254,8 +298,8 @@ def _steps(pool: Pool, config: TrainingConfig, step: int) -> Iterator[list[Sampl
     chunk = step // config.steps_per_chunk
     pending = _ask(pool, config, chunk)
     while True:
-        heads, pending = pending.get(), _ask(pool, config, chunk + 1)
-        samples = [view for views in heads for view in views]
+        made, pending = pending.get(), _ask(pool, config, chunk + 1)
+        samples = [view for views in made for view in views]
         rng = np.random.default_rng([config.seed, chunk, 1])
         order = np.concatenate(
             [rng.permutation(len(samples)) for _ in range(config.uses_per_sample)]
@@ -268,8 +312,8 @@ def _steps(pool: Pool, config: TrainingConfig, step: int) -> Iterator[list[Sampl
 
 
 def _ask(pool: Pool, config: TrainingConfig, chunk: int) -> Any:
-    first = chunk * config.heads_per_chunk
-    return pool.map_async(_make, range(first, first + config.heads_per_chunk), chunksize=1)
+    first = chunk * config.sources_per_chunk
+    return pool.map_async(_make, range(first, first + config.sources_per_chunk), chunksize=1)
 
 
 def _mirrored(sample: Sample, flip: bool) -> Sample:
