@@ -78,6 +78,9 @@ def evaluation_tables(result: Evaluation) -> tuple[Table, Table]:
         mean.add_row(label, *(shown(getattr(region, name), digits) for region in regions))
         if name == "dice" and result.geometry_dice is not None:
             mean.add_row("Dice by geometry alone", shown(result.geometry_dice, digits))
+    if all(region.agreement_off is not None for region in regions):
+        off = [shown(region.agreement_off, 3) for region in regions if region.agreement_off]
+        mean.add_row("|agreement of opinions - Dice|", *off)
     missed = [f"{r.lesions_missed} of {r.lesions}\n{r.lesions_false} false" for r in regions]
     mean.add_row("lesions missed", *missed)
     return cases, mean

@@ -71,6 +71,8 @@ class RegionSummary(BaseModel):
     lesions: int
     lesions_missed: int
     lesions_false: int
+    agreement_off: Interval | None = None
+    """Mean distance of the agreement between opinions from the Dice: how little the one tells of the other."""
 
 
 class Evaluation(BaseModel):
@@ -221,6 +223,10 @@ def _summary(rows: Sequence[CaseScores], region: str) -> RegionSummary:
     def over(name: str) -> Interval:
         return interval(_by_case(rows, lambda row: float(getattr(row.regions[region], name))))
 
+    def distance(row: CaseScores) -> float:
+        return abs(row.agreement[region] - row.regions[region].dice)
+
+    told = [row for row in rows if region in row.agreement]
     scores = [row.regions[region] for row in rows]
     return RegionSummary(
         dice=over("dice"),
@@ -231,6 +237,7 @@ def _summary(rows: Sequence[CaseScores], region: str) -> RegionSummary:
         lesions=sum(row.lesions for row in scores),
         lesions_missed=sum(row.lesions_missed for row in scores),
         lesions_false=sum(row.lesions_false for row in scores),
+        agreement_off=interval(_by_case(told, distance)) if told else None,
     )
 
 

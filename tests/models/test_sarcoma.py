@@ -20,6 +20,7 @@ from models.segmentation.sarcoma_net import (
     scaled,
 )
 from models.segmentation.sarcoma_quality import sarcoma_flags
+from models.segmentation.suv_threshold import SuvThreshold
 
 RNG = np.random.default_rng(0)
 
@@ -162,3 +163,13 @@ def test_a_whole_body_is_stopped_and_told_to_be_given_a_focus():
     assert flag.code == "field-of-view"
     assert "1000 mm" in flag.finding
     assert "focus" in flag.look_at
+
+
+def test_the_usual_threshold_draws_from_a_share_of_the_highest_uptake():
+    images = limb(tumor_suv=10.0)
+    mask = SuvThreshold().segment(images, None)
+    assert mask.same_grid(images["pet"])
+    pet = images["pet"].array
+    assert np.array_equal(mask.array > 0, pet >= 0.41 * pet.max())
+    with pytest.raises(ImageError, match="suv-threshold needs pet"):
+        SuvThreshold().segment({"ct": images["ct"]}, None)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ from typer.testing import CliRunner
 
 from app.cli import app
 from data.errors import ImageError, StudyError
+from models.segmentation.suv_threshold import SuvThreshold
 from pipelines.cases import CaseList, read_cases
-from pipelines.evaluate import interval
+from pipelines.evaluate import evaluate, interval
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "cases"
 SHAPE = (64, 72, 60)
@@ -87,3 +89,39 @@ def test_the_interval_holds_the_mean_and_lies_within_the_values():
     assert found.low is not None
     assert found.high is not None
     assert 0.2 <= found.low < found.mean < found.high <= 0.9
+
+
+def test_crops_are_judged_by_windows_of_which_a_patient_counts_once(tmp_path):
+    """A hot ball in the middle of a crop: the threshold is right, and the ellipsoid only on whole crops."""
+    shape = (40, 40, 40)
+    grid = np.indices(shape) - 19.5
+    for patient, radius in (("a", 9), ("b", 12)):
+        ball = (grid**2).sum(0) < radius**2
+        affine = np.diag([4.0, 4.0, 4.0, 1.0])
+        write_nifti(tmp_path / f"{patient}.nii.gz", (0.5 + 9 * ball).astype(np.float32), affine)
+        write_nifti(tmp_path / f"{patient}_gtv.nii.gz", ball.astype(np.uint8), affine)
+    listed = {
+        "site": "sarcoma",
+        "windows": 3,
+        "cases": [
+            {"name": n, "sequences": {"pet": f"{n}.nii.gz"}, "reference": f"{n}_gtv.nii.gz"}
+            for n in ("a", "b")
+        ],
+    }
+    path = tmp_path / "crops.yaml"
+    path.write_text(yaml.safe_dump(listed))
+    found = evaluate(read_cases(path), SuvThreshold())
+    assert [(row.case, row.window) for row in found.cases] == [
+        (case, n) for case in "ab" for n in (1, 2, 3)
+    ]
+    assert found.summary["WT"].dice.mean == 1.0
+    by_case = [[r.geometry_dice for r in found.cases if r.case == case] for case in "ab"]
+    assert found.geometry_dice.mean == pytest.approx(np.mean([np.mean(v) for v in by_case]))
+    whole = evaluate([replace(case, windows=0) for case in read_cases(path)], SuvThreshold())
+    assert [row.window for row in whole.cases] == [None, None]
+    assert whole.geometry_dice.mean > found.geometry_dice.mean
+
+
+def test_a_segmenter_of_another_site_is_refused(listed):
+    with pytest.raises(StudyError, match="suv-threshold draws sarcoma, ball is glioma"):
+        evaluate(read_cases(listed()), SuvThreshold())
