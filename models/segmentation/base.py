@@ -30,6 +30,14 @@ from typing_extensions import override
 from data.errors import ImageError
 from data.files import sha256_file
 from data.imaging import MM3_PER_ML, Volume
+from models.segmentation.engine import (
+    Engine,
+    Forward,
+    Precision,
+    engine_in_use,
+    forward_of,
+    precision_in_use,
+)
 from models.segmentation.regions import REGIONS, labels_of
 from models.segmentation.scores import dice
 
@@ -207,6 +215,24 @@ class Network(Segmenter):
         return {k: str(v) for k, v in chosen.items()} | {
             "weights_sha256": sha256_file(self.weights)
         }
+
+
+class OwnNetwork(Network):
+    """A network that this project trained; OpenVINO runs it, or torch."""
+
+    engine: Engine = "openvino"
+    precision: Precision = "bf16"
+
+    @property
+    @override
+    def settings(self) -> dict[str, str]:
+        engine = engine_in_use(self.engine)
+        precision = precision_in_use(engine, self.precision)
+        return super().settings | {"engine": engine, "precision": precision}
+
+    def forward(self, build: Callable[[], torch.nn.Module], channels: int) -> Forward:
+        """The network, ready to run."""
+        return forward_of(build, self.weights, channels, self.engine, self.precision)
 
 
 def brain_mask(brain: Volume | None, reference: Volume) -> Volume:

@@ -17,20 +17,13 @@ from typing_extensions import override
 from data.imaging import MM3_PER_ML, Volume
 from models.segmentation.base import (
     Box,
-    Network,
+    OwnNetwork,
     box_around,
     brain_mask,
     predict_in_network_space,
     without_specks,
 )
-from models.segmentation.engine import (
-    Engine,
-    Forward,
-    Precision,
-    engine_in_use,
-    forward_of,
-    precision_in_use,
-)
+from models.segmentation.engine import Forward
 from models.segmentation.glioma_net import (
     COARSE,
     DIVISOR,
@@ -65,7 +58,7 @@ Array = NDArray[np.float32]
 
 
 @final
-class GliomaNet(Network):
+class GliomaNet(OwnNetwork):
     """MONAI UNet over the whole brain at 2 mm, then close up on the tumor at 1 mm.
 
     T1 and T2 are used where the study has them and are not needed.
@@ -73,20 +66,11 @@ class GliomaNet(Network):
 
     kind: Literal["glioma-net"] = "glioma-net"
     weights: Path = WEIGHTS
-    engine: Engine = "openvino"
-    precision: Precision = "bf16"
 
     @property
     @override
     def requires(self) -> tuple[str, ...]:
         return REQUIRED
-
-    @property
-    @override
-    def settings(self) -> dict[str, str]:
-        engine = engine_in_use(self.engine)
-        precision = precision_in_use(engine, self.precision)
-        return super().settings | {"engine": engine, "precision": precision}
 
     @property
     @override
@@ -118,9 +102,7 @@ class GliomaNet(Network):
         self.require(images, brain)
         reference = images[REQUIRED[0]]
         given = tuple(name for name in SEQUENCES if name in images)
-        forward = forward_of(
-            build_glioma_net, self.weights, len(SEQUENCES), self.engine, self.precision
-        )
+        forward = self.forward(build_glioma_net, len(SEQUENCES))
 
         def predict(stack: Array, inside: NDArray[np.bool_]) -> Array:
             some = (slice(None, None, COARSE),) * 3

@@ -14,15 +14,8 @@ from typing_extensions import override
 from data.errors import ImageError
 from data.imaging import Volume
 from models.registration import resample
-from models.segmentation.base import Network, without_specks
-from models.segmentation.engine import (
-    Engine,
-    Forward,
-    Precision,
-    engine_in_use,
-    forward_of,
-    precision_in_use,
-)
+from models.segmentation.base import OwnNetwork, without_specks
+from models.segmentation.engine import Forward
 from models.segmentation.sarcoma_net import (
     CHANNELS,
     DIVISOR,
@@ -37,7 +30,7 @@ Array = NDArray[np.float32]
 
 
 @final
-class SarcomaNet(Network):
+class SarcomaNet(OwnNetwork):
     """MONAI UNet at 3 mm over a part of the body that holds the tumor; any of PET, CT and T1 is enough.
 
     It draws where all the images reach that it is given, on the grid of the first of them.
@@ -45,8 +38,6 @@ class SarcomaNet(Network):
 
     kind: Literal["sarcoma-net"] = "sarcoma-net"
     weights: Path = WEIGHTS
-    engine: Engine = "openvino"
-    precision: Precision = "bf16"
 
     @property
     @override
@@ -66,13 +57,6 @@ class SarcomaNet(Network):
     @override
     def grid_of(self, images: Mapping[str, Volume]) -> str:
         return self._given(images)[0]
-
-    @property
-    @override
-    def settings(self) -> dict[str, str]:
-        engine = engine_in_use(self.engine)
-        precision = precision_in_use(engine, self.precision)
-        return super().settings | {"engine": engine, "precision": precision}
 
     @property
     @override
@@ -123,9 +107,7 @@ class SarcomaNet(Network):
             name: resample(v.with_array(v.array.astype(np.float32)), grid).array
             for name, v in given.items()
         }
-        forward = forward_of(
-            build_sarcoma_net, self.weights, len(CHANNELS), self.engine, self.precision
-        )
+        forward = self.forward(build_sarcoma_net, len(CHANNELS))
         reference = images[self.grid_of(images)]
         return tuple(
             resample(grid.with_array(_tumor(forward, {n: stack[n] for n in names})), reference)

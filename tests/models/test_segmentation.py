@@ -96,8 +96,8 @@ def test_a_sequence_on_another_grid_is_brought_to_the_reference_first():
     assert seen["difference"] < 1e-2
 
 
-@pytest.mark.parametrize("kind", sorted(SEGMENTERS))
-def test_every_segmenter_refuses_a_study_without_a_sequence_it_needs(kind):
+@pytest.mark.parametrize("kind", ["glioma-net", "msnet", "deepmedic", "ensemble"])
+def test_every_glioma_segmenter_refuses_a_study_without_a_sequence_it_needs(kind):
     given = {"members": (GliomaNet(),)} if kind == "ensemble" else {"weights": WEIGHTS}
     segmenter = SEGMENTERS[kind].model_validate(given)
     for missing in ("t1c", "flair"):
