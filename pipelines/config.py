@@ -9,6 +9,7 @@ from data.errors import RegimenError
 from data.io.structured import read_model, read_regimen
 from data.treatment import Regimen, RegimenPlan
 from models.inference.prior import TwinPrior
+from models.response.dose_volume import Organ, OrganList
 from models.survival.cox import CoxModel
 
 CONFIGS = Path(configs.__file__).parent
@@ -46,6 +47,11 @@ def find_regimen(name_or_path: str) -> Regimen:
             f"no regimen {name_or_path!r}; known: {', '.join(regimen_names())}, or give a YAML file"
         )
     return read_regimen(path)
+
+
+def organs() -> tuple[Organ, ...]:
+    """Tolerances of the organs at risk in the head."""
+    return read_model(CONFIGS / "organs.yaml", OrganList, RegimenError).organs
 
 
 def survival_model() -> CoxModel:

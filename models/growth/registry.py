@@ -2,6 +2,11 @@
 
 from models.growth.base import GrowthLaw
 from models.growth.exponential import Exponential
+from models.growth.gompertz import Gompertz
 from models.growth.logistic import Logistic
 
-GROWTH_LAWS: dict[str, type[GrowthLaw]] = {"exponential": Exponential, "logistic": Logistic}
+GROWTH_LAWS: dict[str, type[GrowthLaw]] = {
+    "exponential": Exponential,
+    "gompertz": Gompertz,
+    "logistic": Logistic,
+}

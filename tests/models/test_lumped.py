@@ -125,6 +125,15 @@ def test_every_growth_law_composes_and_never_shrinks(kind):
     assert law.flow(np.zeros(3), r, k, 50.0) == pytest.approx(0.0)
 
 
+def test_gompertz_slows_down_as_its_equation_says():
+    law, v, r, k = GROWTH_LAWS["gompertz"](kind="gompertz"), 100.0, 0.02, 5e4
+    step = 1e-5
+    later, before = (law.flow(np.array([v]), r, k, days)[0] for days in (30 + step, 30 - step))
+    now = law.flow(np.array([v]), r, k, 30.0)[0]
+    assert (later - before) / (2 * step) == pytest.approx(r * now * np.log(k / now), rel=1e-6)
+    assert law.flow(np.array([v]), r, k, 2000.0)[0] == pytest.approx(k)
+
+
 def test_logistic_approaches_its_capacity_without_passing_it():
     end = Logistic().flow(np.array([1.0]), np.array([0.05]), np.array([100.0]), 1e3)
     assert 99.999 < end[0] <= 100.0
