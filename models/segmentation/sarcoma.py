@@ -27,6 +27,10 @@ from models.segmentation.sarcoma_net import (
 WEIGHTS = Path(__file__).parent / "weights" / "sarcoma_net.safetensors"
 SMALLEST_LESION_ML = 1.0
 Array = NDArray[np.float32]
+Axes = tuple[int, ...]
+UPRIGHT: Axes = ()
+UPSIDE_DOWN: tuple[Axes, ...] = ((1,), (2,))
+"""Front to back and head to feet; training showed images all ways round."""
 
 
 @final
@@ -78,14 +82,16 @@ class SarcomaNet(OwnNetwork):
 
     @override
     def regions(self, images: Mapping[str, Volume], brain: Volume | None) -> Array:
-        return self.merged((self._seen(images, [self._given(images)])[0],))
+        return self._seen(images, [(self._given(images), UPRIGHT)])[0]
 
     @override
     def opinions(self, images: Mapping[str, Volume], brain: Volume | None) -> tuple[Array, ...]:
-        """What it draws from all images; mirrored; and from each image alone, where there are several."""
+        """What it draws; and from each image alone, or where there is but one, from it upside down."""
         given = self._given(images)
-        alone = [(name,) for name in given] if len(given) > 1 else []
-        return self._seen(images, [given, *alone])
+        others = [((name,), UPRIGHT) for name in given]
+        if len(given) == 1:
+            others = [(given, turned) for turned in UPSIDE_DOWN]
+        return self._seen(images, [(given, UPRIGHT), *others])
 
     @override
     def cleaned(self, labels: NDArray[np.uint8], voxel_mm3: float) -> NDArray[np.uint8]:
@@ -97,9 +103,9 @@ class SarcomaNet(OwnNetwork):
         return tuple(name for name in images if name in CHANNELS)
 
     def _seen(
-        self, images: Mapping[str, Volume], shown: Iterable[tuple[str, ...]]
+        self, images: Mapping[str, Volume], looks: Iterable[tuple[tuple[str, ...], Axes]]
     ) -> tuple[Array, ...]:
-        """Regions from some of the images at a time, on the grid of the first image."""
+        """Regions from some of the images at a time, each held some way, on the grid of the first image."""
         self.require_sequences(images)
         given = {name: images[name] for name in self._given(images)}
         grid = common_grid(given.values())
@@ -109,20 +115,27 @@ class SarcomaNet(OwnNetwork):
         }
         forward = self.forward(build_sarcoma_net, len(CHANNELS))
         reference = images[self.grid_of(images)]
-        return tuple(
-            resample(grid.with_array(_tumor(forward, {n: stack[n] for n in names})), reference)
-            .array[None]
-            .clip(0.0, 1.0)
-            for names in shown
-        )
+        found = []
+        for names, turned in looks:
+            tumor = _tumor(forward, {name: stack[name] for name in names}, turned)
+            back = resample(grid.with_array(tumor), reference).array
+            found.append(np.asarray(back[None].clip(0.0, 1.0), np.float32))
+        return tuple(found)
 
 
-def _tumor(forward: Forward, images: Mapping[str, Array]) -> Array:
-    """Probability (i, j, k) from images on the network's grid: the mean of it and of its mirror image."""
-    channels = scaled(images)
+def _tumor(forward: Forward, images: Mapping[str, Array], turned: Axes) -> Array:
+    """Probability (i, j, k) from images on the network's grid: the mean of it and of its mirror image.
+
+    Args:
+        forward: the network.
+        images: by channel, (i, j, k).
+        turned: axes along which the images are held the other way round.
+    """
+    channels = np.flip(scaled(images), tuple(1 + axis for axis in turned))
     shape = channels.shape[1:]
     padded = np.pad(channels, [(0, 0), *((0, -n % DIVISOR) for n in shape)])[None]
     straight = expit(forward(padded)[0, 0])
     mirrored = expit(forward(padded[:, :, ::-1])[0, 0])[::-1]
     i, j, k = shape
-    return np.asarray((0.5 * (straight + mirrored))[:i, :j, :k], np.float32)
+    seen = (0.5 * (straight + mirrored))[:i, :j, :k]
+    return np.ascontiguousarray(np.flip(seen, turned), np.float32)

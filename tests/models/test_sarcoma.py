@@ -119,10 +119,13 @@ def test_a_study_with_none_of_its_images_is_refused(untrained):
 
 
 @pytest.mark.parametrize("name", CHANNELS)
-def test_one_image_is_enough_and_one_opinion_does_not_disagree(untrained, name):
-    found = untrained.examine({name: limb()[name]}, None)
-    assert len(found.opinions) == 1
-    assert found.disagreement is None
+def test_one_image_is_enough_and_is_looked_at_upside_down_for_other_opinions(untrained, name):
+    image = limb()[name]
+    found = untrained.examine({name: image}, None)
+    assert len(found.opinions) == 3
+    assert found.disagreement.same_grid(image)
+    assert not np.array_equal(found.opinions[0], found.opinions[2])
+    assert np.array_equal(found.opinions[0], untrained.regions({name: image}, None))
 
 
 def test_the_shipped_network_finds_a_warm_ball_in_a_leg():
