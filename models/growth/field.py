@@ -158,10 +158,15 @@ def solve(
         step_days: the longest step.
 
     Raises:
-        ValueError: another grid, a cell fraction outside [0, 1] or outside the domain, a rate or a time that
-            is negative or not finite.
+        ValueError: another grid, a cell fraction outside [0, 1] or outside the domain, a rate, a time or a
+            log-kill that is negative or not finite.
     """
     _require(u, domain, diffusivity, proliferation, days, step_days)
+    _require_times([*(k.day for k in kills), *(d.day for d in doses), *saves])
+    for kill in kills:
+        _require_kill(kill.day, kill.log_kill, u.shape)
+    for dose in doses:
+        _require_kill(dose.day, dose.log_kill, u.shape)
     here = np.pad(u, 1).ravel()
     stepper = _Stepper(here, domain, diffusivity)
     inner = here.reshape([n + 2 for n in u.shape])[1:-1, 1:-1, 1:-1]
@@ -213,6 +218,20 @@ def _require(
         raise ValueError("a cell fraction lies in [0, 1]")
     if u[domain.mobility == 0].any():
         raise ValueError("there are cells where the mobility is zero, where none can be")
+
+
+def _require_times(times: Sequence[float]) -> None:
+    for time in times:
+        if not (np.isfinite(time) and time >= 0.0):
+            raise ValueError(f"a day is finite and not negative, got {time}")
+
+
+def _require_kill(day: float, log_kill: float | Field, shape: tuple[int, ...]) -> None:
+    values = np.asarray(log_kill)
+    if values.ndim and values.shape != shape:
+        raise ValueError(f"the log-kill of day {day:g} has shape {values.shape}, u {shape}")
+    if not (np.isfinite(values) & (values >= 0.0)).all():
+        raise ValueError(f"the log-kill of day {day:g} is not finite, or negative")
 
 
 class _Stepper:
@@ -317,6 +336,25 @@ def _composed(first: tuple[float, float], then: tuple[float, float]) -> tuple[fl
 
 
 @njit(**COMPILED)
+def _inflow(v, m, above, below, x, y, z, n, sx, sy):  # type: ignore[no-untyped-def]
+    """What comes into a voxel from its six neighbors; 1/day.
+
+    ``m``, ``above`` and ``below`` are where v has the voxel and its neighbors along i, ``n`` where the
+    faces have it.
+    """
+    one = np.uint64(1)
+    c = v[m]
+    return (
+        x[n] * (v[above] - c)
+        + x[n - sx] * (v[below] - c)
+        + y[n] * (v[m + sy] - c)
+        + y[n - sy] * (v[m - sy] - c)
+        + z[n] * (v[m + one] - c)
+        + z[n - one] * (v[m - one] - c)
+    )
+
+
+@njit(**COMPILED)
 def _midpoint(u, x, y, z, ring, ni, nj, nk, h, half, a, b, unit, least):  # type: ignore[no-untyped-def]
     """A midpoint step of diffusion and the flow after it, in place; a ring keeps three planes of the middle.
 
@@ -332,15 +370,7 @@ def _midpoint(u, x, y, z, ring, ni, nj, nk, h, half, a, b, unit, least):  # type
                 row, r = i * sx + j * sy, plane + j * sy
                 for k in range(one, nk + one):
                     n = row + k
-                    c = u[n]
-                    ring[r + k] = c + half * (
-                        x[n] * (u[n + sx] - c)
-                        + x[n - sx] * (u[n - sx] - c)
-                        + y[n] * (u[n + sy] - c)
-                        + y[n - sy] * (u[n - sy] - c)
-                        + z[n] * (u[n + one] - c)
-                        + z[n - one] * (u[n - one] - c)
-                    )
+                    ring[r + k] = u[n] + half * _inflow(u, n, n + sx, n - sx, x, y, z, n, sx, sy)
         if i >= two:
             p = i - one
             here, up, down = (p % three) * sx, (i % three) * sx, ((p + two) % three) * sx
@@ -348,15 +378,8 @@ def _midpoint(u, x, y, z, ring, ni, nj, nk, h, half, a, b, unit, least):  # type
                 row, s = p * sx + j * sy, j * sy
                 for k in range(one, nk + one):
                     n, m = row + k, here + s + k
-                    c = ring[m]
-                    v = u[n] + h * (
-                        x[n] * (ring[up + s + k] - c)
-                        + x[n - sx] * (ring[down + s + k] - c)
-                        + y[n] * (ring[m + sy] - c)
-                        + y[n - sy] * (ring[m - sy] - c)
-                        + z[n] * (ring[m + one] - c)
-                        + z[n - one] * (ring[m - one] - c)
-                    )
+                    above, below = up + s + k, down + s + k
+                    v = u[n] + h * _inflow(ring, m, above, below, x, y, z, n, sx, sy)
                     w = a * v / (unit + b * v)
                     u[n] = w if w > least else unit - unit
 
@@ -380,15 +403,7 @@ def _slope(u, out, x, y, z, ni, nj, nk):  # type: ignore[no-untyped-def]
             row = i * sx + j * sy
             for k in range(one, nk + one):
                 n = row + k
-                c = u[n]
-                out[n] = (
-                    x[n] * (u[n + sx] - c)
-                    + x[n - sx] * (u[n - sx] - c)
-                    + y[n] * (u[n + sy] - c)
-                    + y[n - sy] * (u[n - sy] - c)
-                    + z[n] * (u[n + one] - c)
-                    + z[n - one] * (u[n - one] - c)
-                )
+                out[n] = _inflow(u, n, n + sx, n - sx, x, y, z, n, sx, sy)
 
 
 @njit(**COMPILED)
@@ -402,15 +417,7 @@ def _stage(u, slope, before, now, out, x, y, z, ni, nj, nk, mu, nu, gain, start)
             row = i * sx + j * sy
             for k in range(one, nk + one):
                 n = row + k
-                c = now[n]
-                here = (
-                    x[n] * (now[n + sx] - c)
-                    + x[n - sx] * (now[n - sx] - c)
-                    + y[n] * (now[n + sy] - c)
-                    + y[n - sy] * (now[n - sy] - c)
-                    + z[n] * (now[n + one] - c)
-                    + z[n - one] * (now[n - one] - c)
-                )
+                here = _inflow(now, n, n + sx, n - sx, x, y, z, n, sx, sy)
                 out[n] = u[n] + (
-                    mu * (c - u[n]) + nu * (before[n] - u[n]) + gain * here + start * slope[n]
+                    mu * (now[n] - u[n]) + nu * (before[n] - u[n]) + gain * here + start * slope[n]
                 )

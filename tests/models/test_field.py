@@ -263,6 +263,26 @@ def test_numbers_that_cannot_be_are_refused(spoil, said):
         well_mixed(**({"days": 1.0} | spoil))
 
 
+@pytest.mark.parametrize("bad", [np.nan, -1.0, np.inf])
+def test_events_that_cannot_be_are_refused_and_not_left_out(bad):
+    for events in (
+        {"kills": [Kill(bad, 0.1)]},
+        {"doses": [Dose(bad, 0.1, TEMOZOLOMIDE)]},
+        {"saves": [bad]},
+    ):
+        with pytest.raises(ValueError, match="a day is finite"):
+            well_mixed(5.0, **events)
+    for events in (
+        {"kills": [Kill(1.0, bad)]},
+        {"kills": [Kill(1.0, np.full(CELLS.shape, bad))]},
+        {"doses": [Dose(1.0, bad, TEMOZOLOMIDE)]},
+    ):
+        with pytest.raises(ValueError, match="log-kill of day 1"):
+            well_mixed(5.0, **events)
+    with pytest.raises(ValueError, match="has shape"):
+        well_mixed(5.0, kills=[Kill(1.0, np.zeros((2, 2, 2)))])
+
+
 def test_fields_that_cannot_be_are_refused():
     rates = {"diffusivity": 0.1, "proliferation": 0.1, "days": 1.0}
     with pytest.raises(ValueError, match="domain"):
