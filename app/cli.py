@@ -38,7 +38,7 @@ app.add_typer(study_app, name="study")
 app.add_typer(samples_app, name="samples")
 app.add_typer(train_app, name="train")
 
-STEPS = 7
+STEPS = 8
 StoreOption = Annotated[Path, typer.Option("--store", help="Folder of the avatar store.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 SEGMENTER_HELP = (
@@ -102,17 +102,30 @@ def simulate(
     patient: str,
     regimen: Annotated[str, typer.Option(help="A shipped regimen's name or a YAML file.")],
     store: StoreOption = DEFAULT_STORE,
+    lumped: Annotated[
+        bool, typer.Option("--lumped", help="Of the volume alone, without space.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """One regimen on a stored avatar: in-silico volume and time to progression with a 90 % band."""
     from pipelines.simulate import simulate_avatar
 
-    with AvatarStore(store, must_exist=True) as opened:
-        result = simulate_avatar(opened.get(patient), regimen)
+    with (
+        AvatarStore(store, must_exist=True) as opened,
+        Progress(console=err, transient=True) as bar,
+    ):
+        task = bar.add_task("simulating", total=None)
+        result = simulate_avatar(
+            opened.get(patient),
+            regimen,
+            None if lumped else opened,
+            on_member=lambda done, total: bar.update(task, completed=done, total=total),
+        )
     if as_json:
         sys.stdout.write(result.model_dump_json(indent=1) + "\n")
         return
-    table = Table(title=f"{patient}: {escape(result.regimen)} (in silico, research use only)")
+    what = f"{escape(result.regimen)}, {result.region}, {result.model}"
+    table = Table(title=f"{patient}: {what} (in silico, research use only)")
     table.add_column("")
     table.add_column("median", justify="right")
     table.add_column("90 % band", justify="right")

@@ -45,6 +45,9 @@ class Scan(BaseModel):
     given: bool = Field(description="the mask came with the study instead of from a network")
     measurements: tuple[TumorVolume, ...]
     flags: tuple[Flag, ...] = ()
+    tissue: VolumeRef | None = Field(
+        default=None, description="1 CSF, 2 grey, 3 white matter on the mask's grid"
+    )
     disagreement: VolumeRef | None = Field(
         default=None,
         description="between opinions on the mask, in percent of the most there can be",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -44,10 +44,13 @@ class SurvivalPrediction(_Noun):
 class VolumeForecast(_Noun):
     """Simulated (in-silico) tumor volume under one regimen; days since the scan.
 
-    ``progression_days`` are the quantiles of the band over members; ``None`` is beyond the horizon.
+    ``progression_days`` are the quantiles of the band over members, with the nadir looked for from the start of
+    treatment on; ``None`` is beyond the horizon.
     """
 
     regimen: str
+    model: Literal["lumped", "in space"]
+    region: str
     days: tuple[float, ...]
     volume_mm3: Band
     progression_days: tuple[float | None, float | None, float | None]

@@ -1,12 +1,13 @@
-"""Treatment as an exact list of events: fractions of radiotherapy and cycles of a drug.
+"""Treatment as an exact list of events: resections, fractions of radiotherapy and cycles of a drug.
 
-Days count from the start of the simulation (the day of the scan); doses are Gy and mg/m2.
+Days count from the start of the simulation (the day of the scan); doses are Gy and mg/m2, or mg where a
+drug is given regardless of the body's size.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,18 +30,70 @@ class Fraction(_Noun):
     dose_gy: float = Field(ge=0, le=30)
 
 
-class Cycle(_Noun):
-    """A drug given once a day on consecutive days."""
+class _Drug(_Noun):
+    """A drug and one daily dose of it: in mg/m2, or in mg."""
 
     drug: str = Field(min_length=1)
     start_day: float = Field(ge=0, le=MAX_DAY)
-    days: int = Field(gt=0, le=366)
-    dose_mg_m2: float = Field(ge=0, le=10_000)
+    dose_mg_m2: float | None = Field(default=None, ge=0, le=10_000)
+    dose_mg: float | None = Field(default=None, ge=0, le=10_000)
+
+    @model_validator(mode="after")
+    def _one_dose(self) -> Self:
+        if (self.dose_mg_m2 is None) == (self.dose_mg is None):
+            raise ValueError(f"{self.drug}: give dose_mg_m2 or dose_mg, one of them")
+        return self
+
+
+class Cycle(_Drug):
+    """A drug given once a day on consecutive days."""
+
+    days: int = Field(gt=0, le=int(MAX_DAY))
 
     @property
     def end_day(self) -> float:
         """The day after the last dose."""
         return self.start_day + self.days
+
+
+class Resection(_Noun):
+    """Surgery that removes a share of a region's cells, and as much of what lies within a margin of it."""
+
+    day: float = Field(ge=0, le=MAX_DAY)
+    region: Literal["TC", "WT"] = "TC"
+    extent: float = Field(gt=0, le=1, description="share removed: 0.95 leaves one cell in twenty")
+    margin_mm: float = Field(default=0.0, ge=0, le=30)
+
+
+class UniformTarget(_Noun):
+    """Every voxel gets the dose."""
+
+    kind: Literal["uniform"] = "uniform"
+
+
+class MarginTarget(_Noun):
+    """The dose goes to a region and a margin around it inside the brain, and falls off outside.
+
+    Margins as ESTRO-EANO 2023 (Radiother Oncol 184:109663): clinical target volume 15 mm about the
+    gross tumor, planning margin at most 3 mm. The fall-off is a Gaussian penumbra, 95 % at the edge.
+    """
+
+    kind: Literal["margin"] = "margin"
+    region: Literal["TC", "WT"] = "TC"
+    margin_mm: float = Field(default=15.0, ge=0, le=50)
+    setup_mm: float = Field(default=3.0, ge=0, le=20)
+    penumbra_mm: float = Field(default=6.0, gt=0, le=30, description="assumed")
+
+
+class MapTarget(_Noun):
+    """Dose as planned: a stored dose map, as a share of the prescribed dose."""
+
+    kind: Literal["map"] = "map"
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+Target = Annotated[UniformTarget | MarginTarget | MapTarget, Field(discriminator="kind")]
+"""Where radiotherapy goes. A twin without space gives all of the tumor the dose."""
 
 
 class Regimen(_Noun):
@@ -54,6 +107,8 @@ class Regimen(_Noun):
     name: str = Field(min_length=1, max_length=80)
     fractions: tuple[Fraction, ...] = ()
     cycles: tuple[Cycle, ...] = ()
+    resections: tuple[Resection, ...] = ()
+    target: Target = UniformTarget()
     source: str = ""
 
     @model_validator(mode="after")
@@ -82,6 +137,12 @@ class Regimen(_Noun):
         return self
 
     @property
+    def start_day(self) -> float:
+        """Day of the first thing done; 0 if nothing is."""
+        days = [*(r.day for r in self.resections), *(f.day for f in self.fractions)]
+        return min([*days, *(c.start_day for c in self.cycles)], default=0.0)
+
+    @property
     def total_dose_gy(self) -> float:
         """Physical dose in Gy."""
         return float(sum(f.dose_gy for f in self.fractions))
@@ -93,31 +154,53 @@ class Regimen(_Noun):
 
 
 class RadiotherapyCourse(_Noun):
-    """Equal fractions on weekdays; the course starts on a Monday."""
+    """Equal fractions on weekdays; the course starts on a Monday.
+
+    Several fractions a day are ``hours_apart``. Of missed fractions, counted from 1, the others keep their
+    days; ``made_up`` gives as many at the end of the course.
+    """
 
     fractions: int = Field(gt=0, le=MAX_FRACTIONS)
     dose_per_fraction_gy: float = Field(ge=0, le=30)
     start_day: float = Field(ge=0, le=MAX_DAY)
     per_week: int = Field(default=5, gt=0, le=7)
+    per_day: int = Field(default=1, gt=0, le=4)
+    hours_apart: float = Field(default=6.0, ge=4, le=12)
+    missed: tuple[int, ...] = ()
+    made_up: bool = True
+
+    @model_validator(mode="after")
+    def _missed_are_of_the_course(self) -> Self:
+        beyond = [n for n in self.missed if not 1 <= n <= self.fractions]
+        if beyond or len(set(self.missed)) != len(self.missed):
+            raise ValueError(
+                f"missed fractions {list(self.missed)}: each once, from 1 to {self.fractions}"
+            )
+        if (self.per_day - 1) * self.hours_apart >= 24:
+            raise ValueError(
+                f"{self.per_day} fractions {self.hours_apart:g} hours apart do not fit a day"
+            )
+        return self
 
     def expand(self) -> tuple[Fraction, ...]:
         """The single fractions."""
+        count = self.fractions + (len(self.missed) if self.made_up else 0)
         return tuple(
-            Fraction(
-                day=self.start_day + 7 * (n // self.per_week) + n % self.per_week,
-                dose_gy=self.dose_per_fraction_gy,
-            )
-            for n in range(self.fractions)
+            Fraction(day=self._day(n), dose_gy=self.dose_per_fraction_gy)
+            for n in range(count)
+            if n + 1 not in self.missed
         )
 
+    def _day(self, n: int) -> float:
+        session, turn = divmod(n, self.per_day)
+        week, weekday = divmod(session, self.per_week)
+        return self.start_day + 7 * week + weekday + turn * self.hours_apart / 24.0
 
-class DrugCourse(_Noun):
+
+class DrugCourse(_Drug):
     """Equal cycles of a drug, ``every_days`` apart."""
 
-    drug: str = Field(min_length=1)
-    dose_mg_m2: float = Field(ge=0, le=10_000)
-    start_day: float = Field(ge=0, le=MAX_DAY)
-    days_per_cycle: int = Field(gt=0, le=366)
+    days_per_cycle: int = Field(gt=0, le=int(MAX_DAY))
     cycles: int = Field(default=1, gt=0, le=MAX_CYCLES)
     every_days: float = Field(default=28, gt=0, le=366)
 
@@ -129,24 +212,41 @@ class DrugCourse(_Noun):
                 start_day=self.start_day + n * self.every_days,
                 days=self.days_per_cycle,
                 dose_mg_m2=self.dose_mg_m2,
+                dose_mg=self.dose_mg,
             )
             for n in range(self.cycles)
         )
 
 
 class RegimenPlan(_Noun):
-    """A regimen as people write it (YAML, the board's editor): courses instead of single events."""
+    """A regimen as people write it (YAML, the board's editor): courses instead of single events.
+
+    ``delay_days`` moves radiotherapy and drugs, not surgery.
+    """
 
     name: str = Field(min_length=1, max_length=80)
     source: str = ""
+    surgery: tuple[Resection, ...] = ()
+    target: Target = UniformTarget()
     radiotherapy: tuple[RadiotherapyCourse, ...] = ()
     drugs: tuple[DrugCourse, ...] = ()
+    delay_days: float = Field(default=0.0, ge=0, le=366)
 
     def expand(self) -> Regimen:
         """Every fraction and cycle, checked."""
         return Regimen(
             name=self.name,
             source=self.source,
-            fractions=tuple(f for course in self.radiotherapy for f in course.expand()),
-            cycles=tuple(c for course in self.drugs for c in course.expand()),
+            target=self.target,
+            resections=self.surgery,
+            fractions=tuple(
+                f.model_copy(update={"day": f.day + self.delay_days})
+                for course in self.radiotherapy
+                for f in course.expand()
+            ),
+            cycles=tuple(
+                c.model_copy(update={"start_day": c.start_day + self.delay_days})
+                for course in self.drugs
+                for c in course.expand()
+            ),
         )

@@ -1,25 +1,25 @@
 """The twin simulated: an ensemble of tumors under a regimen.
 
-Between events every member follows its growth law exactly; at each fraction and each drug dose, at its
-own time, the share of surviving cells multiplies the volume. All of it is in silico.
+Between events every member follows its growth law exactly; at each resection, fraction and drug dose, at
+its own time, the share of surviving cells multiplies the volume. All of it is in silico.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data.clinical import Presence
-from data.errors import RegimenError
+from data.clinical import Markers
 from data.prognosis import Band, VolumeForecast
 from data.treatment import Regimen
 from models.growth.base import GrowthLaw
 from models.growth.logistic import Logistic
 from models.inference.prior import TwinPrior
-from models.response import chemotherapy, radiotherapy
+from models.response import radiotherapy
+from models.response.ensemble import Response
 
 Values = NDArray[np.float64]
 
@@ -33,14 +33,12 @@ QUANTILES = ((1 - BAND_LEVEL) / 2, 0.5, (1 + BAND_LEVEL) / 2)
 
 @dataclass(frozen=True)
 class Twin:
-    """One value per member: mm3, 1/day, mm3, 1/Gy, Gy, and m2/mg per drug."""
+    """One value per member: mm3, 1/day, mm3, and how it answers to treatment."""
 
     volume_mm3: Values
     rate_per_day: Values
     capacity_mm3: Values
-    alpha_per_gy: Values
-    alpha_beta_gy: Values
-    sensitivity: Mapping[str, Values]
+    response: Response
 
     @property
     def members(self) -> int:
@@ -60,21 +58,33 @@ class Trajectory:
         low, middle, high = np.quantile(self.volume_mm3, QUANTILES, axis=0)
         return low, middle, high
 
-    def progression_days(self) -> Values:
+    def progression_days(self, from_day: float = 0.0) -> Values:
         """First day of each member at 1.4 times its nadir so far; infinity if never.
 
-        A nadir below the measurable volume counts as the measurable volume.
+        A nadir below the measurable volume counts as the measurable volume. Between saved days the volume
+        is taken to grow evenly on a logarithmic scale.
+
+        Args:
+            from_day: the nadir is looked for from here on: the start of treatment, as growth before it
+                says nothing of the treatment.
         """
-        nadir = np.maximum(np.minimum.accumulate(self.volume_mm3, axis=1), MEASURABLE_MM3)
-        grown = self.volume_mm3 >= PROGRESSION_FACTOR * nadir
+        first_column = int(np.searchsorted(self.days, from_day - 1e-9))
+        days, volume = self.days[first_column:], np.maximum(self.volume_mm3[:, first_column:], 1e-9)
+        nadir = np.maximum(np.minimum.accumulate(volume, axis=1), MEASURABLE_MM3)
+        grown = volume >= PROGRESSION_FACTOR * nadir
         first = grown.argmax(axis=1)
-        return np.where(grown.any(axis=1), self.days[first], np.inf)
+        row, before = np.arange(len(volume)), np.maximum(first - 1, 0)
+        wanted = np.log(PROGRESSION_FACTOR * nadir[row, before])
+        low, high = np.log(volume[row, before]), np.log(volume[row, first])
+        share = np.clip((wanted - low) / np.maximum(high - low, 1e-12), 0.0, 1.0)
+        when = days[before] + share * (days[first] - days[before])
+        return np.where(grown.any(axis=1), when, np.inf)
 
 
 def draw_twin(
     prior: TwinPrior,
     volume_mm3: float,
-    mgmt: Presence,
+    markers: Markers,
     *,
     members: int,
     rng: np.random.Generator,
@@ -100,9 +110,7 @@ def draw_twin(
         volume_mm3=volume,
         rate_per_day=np.asarray(rate),
         capacity_mm3=capacity,
-        alpha_per_gy=prior.alpha_per_gy.draw(members, rng),
-        alpha_beta_gy=prior.alpha_beta_gy.draw(members, rng),
-        sensitivity={n: d.draw(mgmt, members, rng) for n, d in sorted(prior.drugs.items())},
+        response=prior.response(markers, members, rng),
     )
 
 
@@ -119,68 +127,86 @@ def simulate(
     Raises:
         RegimenError: a drug without a known sensitivity in this twin.
     """
-    law = growth or Logistic()
+    law, clock = growth or Logistic(), twin.response.clock(regimen)
     events = _events(twin, regimen, horizon_days)
-    saves = np.append(np.arange(0.0, horizon_days, save_every_days), horizon_days)
-    clock, volume = 0.0, twin.volume_mm3
+    saves = saved_days(horizon_days, save_every_days)
+    volume, gone = twin.volume_mm3, clock.gone(0.0)
     saved = np.empty((twin.members, len(saves)))
     upcoming = iter([*events, (np.inf, np.ones(twin.members))])
     day, surviving = next(upcoming)
     for column, save in enumerate(saves):
         while day <= save:
-            volume = law.flow(volume, twin.rate_per_day, twin.capacity_mm3, day - clock) * surviving
-            clock = day
+            now = clock.gone(day)
+            volume = law.flow(volume, twin.rate_per_day, twin.capacity_mm3, now - gone) * surviving
+            gone = now
             day, surviving = next(upcoming)
-        volume = law.flow(volume, twin.rate_per_day, twin.capacity_mm3, save - clock)
-        clock = save
+        now = clock.gone(save)
+        volume = law.flow(volume, twin.rate_per_day, twin.capacity_mm3, now - gone)
+        gone = now
         saved[:, column] = volume
     return Trajectory(saves, saved)
 
 
+def saved_days(horizon_days: float, every_days: float) -> Values:
+    """The days that a simulation keeps: every so many, and the last."""
+    return np.append(np.arange(0.0, horizon_days, every_days), horizon_days)
+
+
 def _events(twin: Twin, regimen: Regimen, horizon_days: float) -> list[tuple[float, Values]]:
     """(day, surviving share per member) in order of time."""
-    events = [
-        (
-            f.day,
-            radiotherapy.surviving_fraction(f.dose_gy, twin.alpha_per_gy, twin.alpha_beta_gy),
-        )
-        for f in regimen.fractions
-    ]
-    for cycle in regimen.cycles:
-        if cycle.drug not in twin.sensitivity:
-            known = ", ".join(sorted(twin.sensitivity)) or "none"
-            raise RegimenError(
-                f"{regimen.name}: this tumor class has no kill rate for {cycle.drug!r}; "
-                f"known drugs: {known}"
-            )
-        share = chemotherapy.surviving_fraction(cycle.dose_mg_m2, twin.sensitivity[cycle.drug])
-        events += [(cycle.start_day + n, share) for n in range(cycle.days)]
+    everyone = np.ones(twin.members)
+    events = [(r.day, (1.0 - r.extent) * everyone) for r in regimen.resections]
+    events += [(f.day, np.exp(-f.log_kill)) for f in twin.response.fractions(regimen)]
+    events += [(d.day, np.exp(-d.log_kill)) for d in twin.response.doses(regimen)]
     return sorted((e for e in events if e[0] <= horizon_days), key=lambda e: e[0])
 
 
 def forecast(
-    twin: Twin, regimen: Regimen, *, horizon_days: float, alpha_beta_gy: float, seed: int
+    twin: Twin,
+    regimen: Regimen,
+    *,
+    horizon_days: float,
+    alpha_beta_gy: float,
+    seed: int,
+    region: str,
 ) -> VolumeForecast:
-    """Simulate and summarise: a 90 % band of volume, progression, and the doses of the regimen."""
+    """Simulate and summarise; see :func:`summary`."""
     trajectory = simulate(twin, regimen, horizon_days=horizon_days)
+    return summary(
+        trajectory, regimen, model="lumped", region=region, alpha_beta_gy=alpha_beta_gy, seed=seed
+    )
+
+
+def summary(
+    trajectory: Trajectory,
+    regimen: Regimen,
+    *,
+    model: Literal["lumped", "in space"],
+    region: str,
+    alpha_beta_gy: float,
+    seed: int,
+) -> VolumeForecast:
+    """A 90 % band of volume, progression, and the doses of the regimen."""
     low, middle, high = trajectory.band()
-    progression = trajectory.progression_days()
+    progression = trajectory.progression_days(regimen.start_day)
     quantiles = np.quantile(progression, QUANTILES, method="inverted_cdf")
     doses = regimen.fraction_doses_gy
-    five, fifty, ninety_five = (None if np.isinf(q) else float(q) for q in quantiles)
+    five, fifty, ninety_five = (None if np.isinf(q) else float(f"{q:.6g}") for q in quantiles)
     return VolumeForecast(
         regimen=regimen.name,
+        model=model,
+        region=region,
         days=tuple(trajectory.days.tolist()),
         volume_mm3=Band(
             lower=_rounded(low), median=_rounded(middle), upper=_rounded(high), level=BAND_LEVEL
         ),
         progression_days=(five, fifty, ninety_five),
         progressed_share=float(np.isfinite(progression).mean()),
-        horizon_days=horizon_days,
+        horizon_days=float(trajectory.days[-1]),
         total_dose_gy=round(regimen.total_dose_gy, 6),
         bed_gy=round(radiotherapy.bed_gy(doses, alpha_beta_gy), 6),
         eqd2_gy=round(radiotherapy.eqd2_gy(doses, alpha_beta_gy), 6),
-        members=twin.members,
+        members=len(trajectory.volume_mm3),
         seed=seed,
     )
 

@@ -32,11 +32,13 @@ from pipelines.config import (
 )
 from pipelines.heads import Seen, seen_by_networks, without_negatives
 from pipelines.ingest import LoadedScan, LoadedStudy, ingest
-from pipelines.simulate import MEMBERS, SEED, forecast_under, twin_of
+from pipelines.simulate import LUMPED_MEMBERS, forecasts_of
 from pipelines.sites import glioma
 from pipelines.sites.base import Site
 from pipelines.sites.registry import SITES
+from pipelines.space import MEMBERS, SEED
 from pipelines.steps import StepReport, StepResult, Watch, remembered
+from pipelines.tissue import tissue_step
 from pipelines.weights import segmenter_of
 
 
@@ -97,7 +99,7 @@ def run_study(
         if not despite_flags:
             refuse_stops(found, f"{study.patient_id}, scan of day {scan.day:g}")
     results = tuple(
-        _scan_step(store, site, view, chosen, found, watch)
+        _with_tissue(store, site, view, _scan_step(store, site, view, chosen, found, watch), watch)
         for (view, _), found in zip(seen, flags, strict=True)
     )
     markers = glioma.markers_with_variants(loaded.record, loaded.variants)
@@ -273,6 +275,28 @@ def _scan_step(
     return result
 
 
+def _with_tissue(
+    store: AvatarStore, site: Site, view: Seen, result: _ScanResult, watch: Watch
+) -> _ScanResult:
+    """A scan with its tissue map, where the site's tumors are grown in one."""
+    if not site.has_prior:
+        return result
+    scan = result.scan
+    found = tissue_step(
+        store,
+        scan.day,
+        without_negatives(view.scan),
+        view.scan.brain,
+        Segmentation(store.volume(scan.segmentation), scan.labels),
+        view.scan.sources,
+        watch,
+    )
+    return _ScanResult(
+        scan=scan.model_copy(update={"tissue": found.tissue}),
+        provenance=(*result.provenance, found.provenance),
+    )
+
+
 def _annotation(loaded: LoadedStudy, markers: Markers, prior: str) -> Provenance:
     from_calls = markers.idh_mutation != loaded.record.markers.idh_mutation
     found = loaded.variants
@@ -326,19 +350,24 @@ def _forecast_step(
     regimens = [find_regimen(name) for name in DEFAULT_REGIMENS]
 
     def make() -> _ForecastResult:
-        made = twin_of(scans, markers, prior)
-        forecasts: tuple[VolumeForecast, ...] = ()
+        latest = max(scans, key=lambda s: s.day)
+        forecasts = forecasts_of(latest, markers, belief, regimens, store)
         note = "In silico, from priors: no follow-up scan has calibrated it."
-        if made is None:
+        if not forecasts:
             note = "No tumor volume in the latest scan: nothing to simulate."
         else:
-            twin, region = made
-            note += f" Region {region}."
-            forecasts = tuple(forecast_under(regimen, twin, belief) for regimen in regimens)
+            note += f" Region {forecasts[0].region}, {forecasts[0].model}."
         provenance = Provenance(
             step="simulate",
-            method="lumped logistic growth, linear-quadratic radiotherapy, log-kill temozolomide",
-            settings={"prior": prior, "members": MEMBERS, "seed": SEED},
+            method=(
+                "reaction-diffusion growth in the tissue map (lumped logistic growth where there is none), "
+                "linear-quadratic radiotherapy, log-kill temozolomide"
+            ),
+            settings={
+                "prior": prior,
+                "members": forecasts[0].members if forecasts else 0,
+                "seed": SEED,
+            },
             versions=versions_of("numpy"),
             note=note,
         )
@@ -348,8 +377,9 @@ def _forecast_step(
         belief.model_dump(mode="json"),
         [r.model_dump(mode="json") for r in regimens],
         [[s.day, [m.model_dump(mode="json") for m in s.measurements]] for s in scans],
+        [[s.segmentation.sha256, s.tissue and s.tissue.sha256] for s in scans],
         markers.model_dump(),
-        [MEMBERS, SEED],
+        [MEMBERS, LUMPED_MEMBERS, SEED],
     ]
     result, reused = remembered(store, "simulate", key, _ForecastResult, make)
     watch(StepReport("simulate", f"{prior} prior; {result.provenance.note}", reused))

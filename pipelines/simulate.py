@@ -1,6 +1,8 @@
-"""One regimen on one avatar."""
+"""What becomes of one avatar's tumor under a regimen."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -8,56 +10,97 @@ from data.avatar import Avatar, Scan
 from data.clinical import Markers
 from data.errors import RegimenError
 from data.prognosis import VolumeForecast
+from data.store import AvatarStore
 from data.treatment import Regimen
 from models.inference.prior import TwinPrior
 from models.simulation import Twin, draw_twin, forecast
 from pipelines.config import find_regimen, twin_prior
 from pipelines.sites.registry import SITES
+from pipelines.space import (
+    ENSEMBLE_MM,
+    SEED,
+    forecast_in_space,
+    spatial_twin_of,
+    tumor_in_space,
+)
 
-MEMBERS = 300
-SEED = 20260101
-"""One seed for all regimens of a patient, so that two regimens meet the same members."""
-
-
-def twin_of(scans: tuple[Scan, ...], markers: Markers, prior: str) -> tuple[Twin, str] | None:
-    """The prior ensemble around the latest scan and the region it follows; None without a tumor."""
-    latest = max(scans, key=lambda s: s.day)
-    belief = twin_prior(prior)
-    for region in (belief.region, "WT"):
-        measured = latest.measured(region)
-        if measured is not None and measured.volume_mm3 > 0:
-            rng = np.random.default_rng(SEED)
-            twin = draw_twin(
-                belief, measured.volume_mm3, markers.mgmt_methylation, members=MEMBERS, rng=rng
-            )
-            return twin, region
-    return None
+LUMPED_MEMBERS = 300
 
 
-def forecast_under(regimen: Regimen, twin: Twin, prior: TwinPrior) -> VolumeForecast:
-    """Forecast to the prior's horizon, with doses compared at its alpha/beta."""
-    return forecast(
-        twin,
-        regimen,
-        horizon_days=prior.horizon_days,
-        alpha_beta_gy=prior.alpha_beta_gy.median,
-        seed=SEED,
-    )
-
-
-def simulate_avatar(avatar: Avatar, regimen: str | Regimen) -> VolumeForecast:
+def simulate_avatar(
+    avatar: Avatar,
+    regimen: str | Regimen,
+    store: AvatarStore | None = None,
+    *,
+    on_member: Callable[[int, int], None] = lambda done, total: None,
+) -> VolumeForecast:
     """Forecast of the prior ensemble under a regimen (a name, a YAML path or the noun).
+
+    In space where the store that holds the avatar's volumes is given and its scan has a tissue map; else
+    of the volume alone.
 
     Raises:
         RegimenError: an unknown regimen, or an avatar without a tumor volume or a growth prior.
     """
-    if not (SITES[avatar.site].has_prior and avatar.scans):
+    chosen = regimen if isinstance(regimen, Regimen) else find_regimen(regimen)
+    scan = avatar.latest_scan
+    if not (SITES[avatar.site].has_prior and scan):
         raise RegimenError(
             f"{avatar.patient_id}: the site {avatar.site!r} has no growth prior, so nothing can be "
             "simulated; choose a patient of a site that has one"
         )
-    made = twin_of(avatar.scans, avatar.record.markers, avatar.prior_class)
-    if made is None:
+    found = forecasts_of(
+        scan,
+        avatar.record.markers,
+        twin_prior(avatar.prior_class),
+        [chosen],
+        store,
+        on_member=on_member,
+    )
+    if not found:
         raise RegimenError(f"{avatar.patient_id}: no tumor volume in the latest scan to simulate")
-    chosen = regimen if isinstance(regimen, Regimen) else find_regimen(regimen)
-    return forecast_under(chosen, made[0], twin_prior(avatar.prior_class))
+    return found[0]
+
+
+def forecasts_of(
+    scan: Scan,
+    markers: Markers,
+    prior: TwinPrior,
+    regimens: Iterable[Regimen],
+    store: AvatarStore | None,
+    *,
+    on_member: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[VolumeForecast, ...]:
+    """One for each regimen, over the same members; none for a scan without a tumor."""
+    made = _lumped(scan, markers, prior)
+    if made is None:
+        return ()
+    if store is not None and scan.tissue is not None:
+        tumor = tumor_in_space(store, scan, prior, voxel_mm=ENSEMBLE_MM)
+        twin = spatial_twin_of(tumor, prior, markers)
+        return tuple(
+            forecast_in_space(twin, regimen, prior, on_member=on_member) for regimen in regimens
+        )
+    lumped, region = made
+    return tuple(
+        forecast(
+            lumped,
+            regimen,
+            horizon_days=prior.horizon_days,
+            alpha_beta_gy=prior.alpha_beta_gy.median,
+            seed=SEED,
+            region=region,
+        )
+        for regimen in regimens
+    )
+
+
+def _lumped(scan: Scan, markers: Markers, prior: TwinPrior) -> tuple[Twin, str] | None:
+    """The prior ensemble without space, and the region it follows; None without a tumor."""
+    for region in (prior.region, "WT"):
+        measured = scan.measured(region)
+        if measured is not None and measured.volume_mm3 > 0:
+            rng = np.random.default_rng(SEED)
+            volume = measured.volume_mm3
+            return draw_twin(prior, volume, markers, members=LUMPED_MEMBERS, rng=rng), region
+    return None

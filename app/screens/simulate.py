@@ -12,6 +12,7 @@ from data.errors import AvatarError
 from data.io.structured import explain
 from data.prognosis import VolumeForecast
 from data.treatment import RadiotherapyCourse, RegimenPlan
+from models.inference.prior import beliefs
 from pipelines.config import regimen_names, regimen_plan, twin_prior
 from pipelines.simulate import simulate_avatar
 
@@ -118,27 +119,14 @@ st.caption(
     "Days count from the scan."
 )
 with st.expander("What the twin assumes, with sources"):
-    rows = []
-    for name in type(prior).model_fields:
-        value = getattr(prior, name)
-        if hasattr(value, "median"):
-            rows.append(
-                {
-                    "Parameter": name,
-                    "Median": f"{value.median:g} {value.unit}",
-                    "Spread (log sd)": f"{value.log_sd:g}",
-                    "Source": value.source,
-                    "Confirmed": "yes" if value.confirmed else "assumption",
-                }
-            )
-    for drug, belief in prior.drugs.items():
-        rows.append(
-            {
-                "Parameter": f"{drug} log-kill",
-                "Median": f"{belief.sensitivity.median:g} {belief.sensitivity.unit}",
-                "Spread (log sd)": f"{belief.sensitivity.log_sd:g}",
-                "Source": f"{belief.sensitivity.source}; MGMT acts here only ({belief.source})",
-                "Confirmed": "yes" if belief.sensitivity.confirmed else "assumption",
-            }
-        )
+    rows = [
+        {
+            "Parameter": name,
+            "Median": f"{belief.median:g} {belief.unit}",
+            "Spread (log sd)": f"{belief.log_sd:g}",
+            "Source": belief.source,
+            "Confirmed": "yes" if belief.confirmed else "assumption",
+        }
+        for name, belief in beliefs(prior)
+    ]
     st.dataframe(rows, hide_index=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import zipfile
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import nibabel as nib
@@ -41,6 +42,7 @@ class Sri24:
     csf: Volume
 
 
+@lru_cache(maxsize=1)
 def load_sri24(cache: Path | None = None) -> Sri24:
     """The atlas, 240 x 240 x 155 voxels of 1 mm.
 

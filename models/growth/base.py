@@ -23,5 +23,5 @@ class GrowthLaw(BaseModel, ABC):
     kind: str
 
     @abstractmethod
-    def flow(self, volume: Values, rate: Values, capacity: Values, days: float) -> Values:
+    def flow(self, volume: Values, rate: Values, capacity: Values, days: Values | float) -> Values:
         """Volume (mm3) after ``days`` with growth ``rate`` (1/day) and ``capacity`` (mm3)."""

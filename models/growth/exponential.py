@@ -17,5 +17,5 @@ class Exponential(GrowthLaw):
     kind: Literal["exponential"] = "exponential"
 
     @override
-    def flow(self, volume: Values, rate: Values, capacity: Values, days: float) -> Values:
+    def flow(self, volume: Values, rate: Values, capacity: Values, days: Values | float) -> Values:
         return volume * np.exp(rate * days)

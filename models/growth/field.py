@@ -171,6 +171,11 @@ def solve(
     stepper = _Stepper(here, domain, diffusivity)
     inner = here.reshape([n + 2 for n in u.shape])[1:-1, 1:-1, 1:-1]
     pending = (0.0, 1.0, 0.0)
+    surviving = {
+        id(k.log_kill): np.exp(-k.log_kill).astype(here.dtype)
+        for k in kills
+        if isinstance(k.log_kill, np.ndarray)
+    }
     at_once = sorted((k for k in kills if k.day <= days), key=lambda k: k.day)
     stops = {*(k.day for k in at_once), *(s for s in saves if s <= days), days}
     start = 0.0
@@ -188,7 +193,7 @@ def solve(
             if isinstance(kill.log_kill, np.ndarray):
                 stepper.advance(pending)
                 pending = (0.0, 1.0, 0.0)
-                inner *= np.exp(-kill.log_kill).astype(here.dtype)
+                inner *= surviving[id(kill.log_kill)]
             else:
                 pending = (pending[0], pending[1] * float(np.exp(-kill.log_kill)), pending[2])
         if stop in saves or stop == days:
@@ -303,7 +308,11 @@ def _flows(
     ends: NDArray[np.float64], rho: float, doses: Sequence[Dose]
 ) -> list[tuple[float, float]]:
     """A and B of division and drugs over each of the windows between ``ends`` (days)."""
-    acting = [d for d in doses if d.day < ends[-1] and d.log_kill > 0.0]
+    acting = [
+        d
+        for d in doses
+        if d.day < ends[-1] and d.day + d.kinetics.over_days > ends[0] and d.log_kill > 0.0
+    ]
     if not acting:
         return [
             (float(np.exp(rho * h)), float(np.expm1(rho * h) if rho > 0.0 else 0.0))

@@ -17,5 +17,5 @@ class Gompertz(GrowthLaw):
     kind: Literal["gompertz"] = "gompertz"
 
     @override
-    def flow(self, volume: Values, rate: Values, capacity: Values, days: float) -> Values:
+    def flow(self, volume: Values, rate: Values, capacity: Values, days: Values | float) -> Values:
         return np.asarray(capacity * (volume / capacity) ** np.exp(-rate * days))

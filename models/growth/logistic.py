@@ -17,6 +17,6 @@ class Logistic(GrowthLaw):
     kind: Literal["logistic"] = "logistic"
 
     @override
-    def flow(self, volume: Values, rate: Values, capacity: Values, days: float) -> Values:
+    def flow(self, volume: Values, rate: Values, capacity: Values, days: Values | float) -> Values:
         factor = np.exp(rate * days)
         return volume * factor / (1.0 + volume / capacity * (factor - 1.0))

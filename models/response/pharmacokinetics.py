@@ -33,6 +33,11 @@ class OneCompartment(BaseModel):
             )
         return self
 
+    @property
+    def over_days(self) -> float:
+        """When a dose has done all that double precision can tell."""
+        return 40.0 / min(self.absorption_per_day, self.elimination_per_day)
+
     def share(self, days: ArrayLike) -> NDArray[Any]:
         """Share, in [0, 1], of a dose's area under the curve that is reached ``days`` after it."""
         t = np.maximum(np.asarray(days, float), 0.0)
@@ -46,3 +51,6 @@ TEMOZOLOMIDE = OneCompartment(
     elimination_per_day=10.0 / 30.3 * 24.0,
     source="Ostermann 2004, Clin Cancer Res 10:3728: ka 5.8/h, CL 10 L/h, V 30.3 L",
 )
+
+KINETICS = {"temozolomide": TEMOZOLOMIDE}
+"""How long a dose of each drug acts, by its name."""

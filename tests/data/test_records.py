@@ -11,6 +11,7 @@ from data.io.structured import read_clinical, read_regimen
 from data.io.study import read_study
 from data.timeline import Event, Timeline
 from data.treatment import Cycle, Fraction, Regimen
+from models.inference.prior import beliefs
 from pipelines.config import find_regimen, regimen_names, twin_prior
 
 
@@ -129,7 +130,7 @@ def test_stupp_is_sixty_gray_on_weekdays_with_42_and_30_days_of_temozolomide():
 def test_every_prior_is_valid_and_says_where_its_numbers_are_from(name):
     prior = twin_prior(name)
     assert prior.kind == name
-    assert all(d.sensitivity.source for d in prior.drugs.values())
+    assert all(belief.source for _, belief in beliefs(prior))
 
 
 @given(st.lists(st.floats(-1e4, 1e4), max_size=8))

@@ -7,11 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data.clinical import Markers
 from data.errors import RegimenError
 from data.treatment import Cycle, Fraction, Regimen
 from models.growth.logistic import Logistic
 from models.growth.registry import GROWTH_LAWS
-from models.response import chemotherapy, radiotherapy
+from models.response import radiotherapy
+from models.response.ensemble import Response
+from models.response.log_kill import LogKill
 from models.simulation import (
     MEASURABLE_MM3,
     PROGRESSION_FACTOR,
@@ -27,14 +30,8 @@ NOTHING = Regimen(name="nothing")
 
 def twin(volume=1e4, rate=0.02, capacity=5e4, alpha=0.12, ratio=8.0, kill=1e-3):
     one = np.ones(1)
-    return Twin(
-        volume * one,
-        rate * one,
-        capacity * one,
-        alpha * one,
-        ratio * one,
-        {"temozolomide": kill * one},
-    )
+    response = Response(alpha * one, ratio * one, {"temozolomide": LogKill(kill * one)})
+    return Twin(volume * one, rate * one, capacity * one, response)
 
 
 @pytest.mark.parametrize("days", [1.0, 30.0, 365.0])
@@ -146,34 +143,45 @@ def test_bed_and_eqd2_of_published_schedules():
     assert radiotherapy.eqd2_gy([2.0] * 30, 3) == pytest.approx(60.0)
 
 
-def test_log_kill_of_two_doses_is_that_of_their_sum():
-    two = chemotherapy.surviving_fraction(75, 1e-3) * chemotherapy.surviving_fraction(125, 1e-3)
-    assert two == pytest.approx(chemotherapy.surviving_fraction(200, 1e-3))
-
-
 def test_progression_is_the_first_day_at_forty_per_cent_over_the_nadir():
     assert pytest.approx(1.3975, abs=1e-4) == PROGRESSION_FACTOR
     big = 10 * MEASURABLE_MM3
     path = big * np.array([[1.0, 0.5, 0.6, 0.69, 0.7, 0.8], [1.0, 0.9, 0.8, 0.7, 0.6, 0.5]])
     days = Trajectory(np.arange(6.0), path).progression_days()
-    assert days.tolist() == [4.0, np.inf]
+    assert days[0] == pytest.approx(
+        3.0 + np.log(0.5 * PROGRESSION_FACTOR / 0.69) / np.log(0.7 / 0.69)
+    )
+    assert days[1] == np.inf
 
 
 def test_regrowth_below_the_measurable_volume_is_not_progression():
     path = MEASURABLE_MM3 * np.array([[1.0, 0.01, 0.5, 1.3, 1.5]])
-    assert Trajectory(np.arange(5.0), path).progression_days().tolist() == [4.0]
+    (day,) = Trajectory(np.arange(5.0), path).progression_days()
+    assert day == pytest.approx(3.0 + np.log(PROGRESSION_FACTOR / 1.3) / np.log(1.5 / 1.3))
+
+
+def test_progression_is_told_from_the_start_of_treatment_on():
+    path = 10 * MEASURABLE_MM3 * np.array([[1.0, 1.5, 2.0, 1.0, 1.2, 1.5]])
+    trajectory = Trajectory(np.arange(6.0), path)
+    assert 0.0 < trajectory.progression_days()[0] < 1.0
+    assert 4.0 < trajectory.progression_days(from_day=2.0)[0] < 5.0
 
 
 def ensemble(mgmt, name="glioblastoma", members=400):
     rng = np.random.default_rng(1)
-    return draw_twin(twin_prior(name), 2e4, mgmt, members=members, rng=rng)
+    markers = Markers(mgmt_methylation=mgmt)
+    return draw_twin(twin_prior(name), 2e4, markers, members=members, rng=rng)
 
 
 def test_mgmt_changes_the_temozolomide_kill_and_nothing_else():
     present, absent, untested = (ensemble(m) for m in ("present", "absent", "untested"))
-    for part in ("volume_mm3", "rate_per_day", "capacity_mm3", "alpha_per_gy", "alpha_beta_gy"):
+    for part in ("volume_mm3", "rate_per_day", "capacity_mm3"):
         assert np.array_equal(getattr(present, part), getattr(absent, part))
-    with_, without, open_ = (t.sensitivity["temozolomide"] for t in (present, absent, untested))
+    for part in ("alpha_per_gy", "alpha_beta_gy"):
+        assert np.array_equal(getattr(present.response, part), getattr(absent.response, part))
+    with_, without, open_ = (
+        t.response.drugs["temozolomide"].sensitivity for t in (present, absent, untested)
+    )
     assert without == pytest.approx(0.039 * with_)
     assert 0.35 < (open_ == with_).mean() < 0.65
 
@@ -195,7 +203,7 @@ def test_stupp_with_methylated_mgmt_progresses_near_the_published_median():
     # PMC7596890: 9.51 months methylated, 4.99 unmethylated; a consistency check of the derived kill.
     stupp = find_regimen("stupp")
     medians = [
-        np.median(simulate(ensemble(m), stupp, horizon_days=1500).progression_days()) / 30.4375
+        np.median(simulate(ensemble(m), stupp, horizon_days=1500).progression_days(28.0)) / 30.4375
         for m in ("present", "absent")
     ]
     assert medians[0] == pytest.approx(9.5, abs=2.5)

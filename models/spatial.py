@@ -1,0 +1,283 @@
+"""The twin in space: an ensemble of tumors grown from the edges on the scan, under a regimen.
+
+Every member is the same visible tumor with its own velocity, infiltration length and response. All of it is
+in silico.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+
+from data.clinical import Markers
+from data.errors import RegimenError
+from data.treatment import MapTarget, MarginTarget, Regimen, UniformTarget
+from models.growth.field import Dose, Kill, solve
+from models.growth.visible import (
+    ENHANCING_EDGE,
+    FLAIR_EDGE,
+    VisibleTumor,
+    visible_volume_mm3,
+)
+from models.inference.prior import TwinPrior
+from models.response.ensemble import Response
+from models.response.pharmacokinetics import KINETICS
+from models.simulation import Trajectory, saved_days
+
+Values = NDArray[np.float64]
+Field = NDArray[np.floating[Any]]
+
+EDGES: Mapping[str, float] = {"WT": FLAIR_EDGE, "TC": ENHANCING_EDGE}
+"""Cell fraction at a region's edge."""
+STEP_DAYS = 8.0
+"""Longest step: on a 2-mm head its volumes are within 1 % of those of half a day (benchmarks/twin.py)."""
+MOST_LOG_KILL = 50.0
+"""What removal of everything comes to: no cell is left of any tumor."""
+EDGE_SHARE = 0.95
+"""Of the prescribed dose at the edge of a planned target."""
+
+
+@dataclass(frozen=True)
+class SpatialTwin:
+    """One visible tumor and, per member, how it grows and answers.
+
+    Args:
+        tumor: edges on the twin's grid.
+        velocity_mm_per_day: (members,) of the front, in white matter.
+        infiltration_mm: (members,) sqrt(D / rho).
+        shift_mm: (members,) how much farther out the edges are than they were drawn.
+        response: of as many members.
+    """
+
+    tumor: VisibleTumor
+    velocity_mm_per_day: Values
+    infiltration_mm: Values
+    shift_mm: Values
+    response: Response
+
+    @property
+    def members(self) -> int:
+        """Size of the ensemble."""
+        return len(self.velocity_mm_per_day)
+
+    @property
+    def diffusivity(self) -> Values:
+        """(members,) in white matter, mm2/day."""
+        return self.velocity_mm_per_day * self.infiltration_mm / 2.0
+
+    @property
+    def proliferation(self) -> Values:
+        """(members,) 1/day."""
+        return self.velocity_mm_per_day / self.infiltration_mm / 2.0
+
+    @property
+    def median_member(self) -> SpatialTwin:
+        """The one tumor whose every parameter is the ensemble's median: what a picture shows."""
+        middle = {n: effect.median() for n, effect in self.response.drugs.items()}
+        return SpatialTwin(
+            self.tumor,
+            np.median(self.velocity_mm_per_day, keepdims=True),
+            np.median(self.infiltration_mm, keepdims=True),
+            np.median(self.shift_mm, keepdims=True),
+            replace(
+                self.response,
+                alpha_per_gy=np.median(self.response.alpha_per_gy, keepdims=True),
+                alpha_beta_gy=np.median(self.response.alpha_beta_gy, keepdims=True),
+                drugs=middle,
+            ),
+        )
+
+
+def draw_spatial_twin(
+    prior: TwinPrior,
+    tumor: VisibleTumor,
+    edges_mm: float | None,
+    markers: Markers,
+    *,
+    members: int,
+    rng: np.random.Generator,
+) -> SpatialTwin:
+    """Draw an ensemble around a visible tumor.
+
+    Args:
+        prior: of the tumor's class.
+        tumor: on the twin's grid.
+        edges_mm: the infiltration length that its two edges tell; none where it shows one only.
+        markers: that act on the response.
+        members: how many.
+        rng: where chance comes from.
+    """
+    velocity, infiltration = prior.invasion.draw(edges_mm, members, rng)
+    response = prior.response(markers, members, rng, in_space=True)
+    radius = np.cbrt(3.0 * tumor.volume_mm3 / (4.0 * np.pi))
+    shift = radius * (np.cbrt(prior.volume_error.draw(members, rng)) - 1.0)
+    return SpatialTwin(tumor, velocity, infiltration, shift, response)
+
+
+def relative_dose(
+    tumor: VisibleTumor, regimen: Regimen, dose_map: Field | None = None
+) -> Field | None:
+    """Share of the prescribed dose at each voxel (i, j, k); none where all get all of it.
+
+    Args:
+        tumor: on the twin's grid.
+        regimen: with a target.
+        dose_map: (i, j, k) for a regimen whose target is a stored map.
+
+    Raises:
+        RegimenError: the target is a map and none was given on this grid.
+    """
+    target = regimen.target
+    if isinstance(target, UniformTarget) or not regimen.fractions:
+        return None
+    if isinstance(target, MapTarget):
+        if dose_map is None or dose_map.shape != tumor.domain.shape:
+            raise RegimenError(f"{regimen.name}: its dose map is not on the twin's grid")
+        return dose_map
+    assert isinstance(target, MarginTarget)  # noqa: S101  # the last of the union
+    beyond = tumor.region_mm(target.region) - target.margin_mm - target.setup_mm
+    return np.asarray(ndtr(ndtri(EDGE_SHARE) - beyond / target.penumbra_mm), np.float32)
+
+
+def grow_member(
+    twin: SpatialTwin,
+    member: int,
+    regimen: Regimen,
+    *,
+    saves: Sequence[float] | Values,
+    on_save: Callable[[float, Field], None],
+    dose_map: Field | None = None,
+    step_days: float = STEP_DAYS,
+) -> None:
+    """Run one member to the last saved day.
+
+    Args:
+        twin: the ensemble.
+        member: which of it.
+        regimen: what is done.
+        saves: days since the scan, ascending.
+        on_save: told the day and a view of the cell fraction (i, j, k), to be copied if kept.
+        dose_map: see :func:`relative_dose`.
+        step_days: longest step of the solver.
+
+    Raises:
+        RegimenError: a drug or a dose map that the twin knows nothing of.
+    """
+    clock = twin.response.clock(regimen)
+    gone = {float(day): float(clock.gone(day)[member]) for day in saves}
+    days = {value: day for day, value in gone.items()}
+
+    def when(day: float) -> float:
+        return float(clock.gone(day)[member])
+
+    solve(
+        twin.tumor.cells(float(twin.infiltration_mm[member]), float(twin.shift_mm[member])),
+        twin.tumor.domain,
+        diffusivity=float(twin.diffusivity[member]),
+        proliferation=float(twin.proliferation[member]),
+        days=max(days),
+        kills=[Kill(when(k.day), k.log_kill) for k in _kills(twin, member, regimen, dose_map)],
+        doses=[
+            Dose(when(d.day), float(d.log_kill[member]), KINETICS[d.drug])
+            for d in _known_doses(twin, regimen)
+        ],
+        saves=sorted(days),
+        on_save=lambda day, u: on_save(days[day], u),
+        step_days=step_days,
+    )
+
+
+def _kills(
+    twin: SpatialTwin, member: int, regimen: Regimen, dose_map: Field | None
+) -> Iterable[Kill]:
+    """Resections and fractions; equal fractions share one map."""
+    for resection in regimen.resections:
+        removed = twin.tumor.region_mm(resection.region) <= resection.margin_mm
+        most = min(-np.log1p(-resection.extent), MOST_LOG_KILL) if resection.extent < 1 else None
+        yield Kill(resection.day, np.where(removed, most or MOST_LOG_KILL, 0.0))
+    share = relative_dose(twin.tumor, regimen, dose_map)
+    maps: dict[tuple[float, float], float | Field] = {}
+    for fraction in twin.response.fractions(regimen):
+        linear, quadratic = float(fraction.linear[member]), float(fraction.quadratic[member])
+        if (linear, quadratic) not in maps:
+            maps[linear, quadratic] = (
+                linear + quadratic
+                if share is None
+                else share * np.float32(linear) + share**2 * np.float32(quadratic)
+            )
+        yield Kill(fraction.day, maps[linear, quadratic])
+
+
+def _known_doses(twin: SpatialTwin, regimen: Regimen) -> Iterable[Any]:
+    for dose in twin.response.doses(regimen):
+        if dose.drug not in KINETICS:
+            raise RegimenError(
+                f"{regimen.name}: how long a dose of {dose.drug} acts is not known; drugs with known "
+                f"kinetics: {', '.join(sorted(KINETICS))}"
+            )
+        yield dose
+
+
+@dataclass(frozen=True)
+class SpatialTrajectory:
+    """What became of each region, by its abbreviation: volumes of the members at common days."""
+
+    regions: Mapping[str, Trajectory]
+
+
+def simulate_in_space(
+    twin: SpatialTwin,
+    regimen: Regimen,
+    *,
+    horizon_days: float,
+    save_every_days: float = 14.0,
+    dose_map: Field | None = None,
+    threads: int = 1,
+    on_member: Callable[[int, int], None] = lambda done, total: None,
+) -> SpatialTrajectory:
+    """Run every member to the horizon.
+
+    Args:
+        twin: the ensemble.
+        regimen: what is done.
+        horizon_days: since the scan.
+        save_every_days: how often volumes are kept.
+        dose_map: see :func:`relative_dose`.
+        threads: members that run at once.
+        on_member: told how many are done, of how many; what it raises ends the run.
+
+    Raises:
+        RegimenError: a drug or a dose map that the twin knows nothing of.
+    """
+    saves = saved_days(horizon_days, save_every_days)
+    spacing = twin.tumor.domain.spacing_mm
+    twin.tumor.domain.faces(np.dtype(np.float32))  # once, not in every thread
+
+    def one(member: int) -> Values:
+        rows: list[list[float]] = []
+
+        def keep(day: float, u: Field) -> None:
+            rows.append([visible_volume_mm3(u, EDGES[region], spacing) for region in EDGES])
+
+        grow_member(twin, member, regimen, saves=saves, on_save=keep, dose_map=dose_map)
+        return np.array(rows).T
+
+    found: list[Values] = []
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for volumes in pool.map(one, range(twin.members)):
+                found.append(volumes)
+                on_member(len(found), twin.members)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    stacked = np.stack(found, axis=1)
+    return SpatialTrajectory(
+        {region: Trajectory(saves, stacked[n]) for n, region in enumerate(EDGES)}
+    )

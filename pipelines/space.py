@@ -1,0 +1,169 @@
+"""The twin in space of one avatar: its visible tumor on a grid of its own, and what becomes of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from data.avatar import Scan
+from data.clinical import Markers
+from data.errors import RegimenError
+from data.imaging import MM3_PER_ML, Volume
+from data.prognosis import VolumeForecast
+from data.store import AvatarStore
+from data.treatment import Regimen
+from models.growth.field import Domain
+from models.growth.visible import VisibleTumor, infiltration_mm, signed_distance_mm
+from models.inference.prior import TwinPrior
+from models.registration import resample
+from models.simulation import summary
+from models.spatial import SpatialTwin, draw_spatial_twin, simulate_in_space
+from models.tissue import GREY, WHITE
+
+SHOWN_MM = 2.0
+"""Voxels that the density is shown on."""
+ENSEMBLE_MM = 3.0
+"""Voxels that the members of an ensemble grow on; volumes differ by a few percent (benchmarks/twin.py)."""
+MARGIN_MM = 4.0
+"""About the brain."""
+LEAST_ENHANCING_ML = 0.2
+"""Less enhancement is specks, not an edge."""
+SEED = 20260101
+"""One seed for all regimens of a patient, so that two regimens meet the same members."""
+MEMBERS = 100
+SAVED = 52
+"""Times that volumes are kept until the horizon."""
+THREADS = max(1, min(8, os.cpu_count() or 1))
+
+
+@dataclass(frozen=True)
+class TumorInSpace:
+    """A scan's tumor on the twin's grid.
+
+    Args:
+        visible: its edges and where cells can go.
+        grid: where the grid is in the patient; the array is the tissue map's nearest value.
+        edges_mm: the infiltration length that its two edges tell; none where it shows one only.
+    """
+
+    visible: VisibleTumor
+    grid: Volume
+    edges_mm: float | None
+
+
+def tumor_in_space(
+    store: AvatarStore, scan: Scan, prior: TwinPrior, *, voxel_mm: float
+) -> TumorInSpace:
+    """Bring a scan's mask and tissue to the twin's grid.
+
+    Raises:
+        RegimenError: the scan has no tissue map, or no tumor.
+    """
+    if scan.tissue is None:
+        raise RegimenError(
+            "this scan has no tissue map, so nothing can grow in it: provenance says why; run the study "
+            "again when that is mended"
+        )
+    tissue, labels = store.volume(scan.tissue), store.volume(scan.segmentation)
+    whole = np.isin(labels.array, scan.labels.region("WT").values)
+    if not whole.any():
+        raise RegimenError("the scan shows no tumor: nothing to grow")
+    box = _box((tissue.array > 0) | whole, tissue.spacing_mm)
+    tissue, labels, whole = tissue.cut(box), labels.cut(box), whole[box]
+    grid = _grid(tissue, voxel_mm)
+    grey, white = (_share(tissue, grid, value) for value in (GREY, WHITE))
+    total = grey + white
+    mobility = (white + prior.invasion.grey_share.median * grey) / np.maximum(total, 1e-6)
+    domain = Domain(np.where(total > 0.5, mobility, 0.0).astype(np.float32), grid.spacing_mm)
+    volumes = {r: scan.measured(r) for r in ("WT", "TC", "ET")}
+    mm3 = {r: m.volume_mm3 if m else 0.0 for r, m in volumes.items()}
+    core, edges = None, None
+    if mm3["ET"] >= LEAST_ENHANCING_ML * MM3_PER_ML:
+        core = _distance(labels, grid, np.isin(labels.array, scan.labels.region("TC").values))
+        if mm3["TC"] < mm3["WT"]:
+            edges = infiltration_mm(mm3["TC"], mm3["WT"])
+    visible = VisibleTumor.on(domain, _distance(labels, grid, whole), core)
+    return TumorInSpace(visible, grid, edges)
+
+
+def spatial_twin_of(
+    tumor: TumorInSpace, prior: TwinPrior, markers: Markers, *, members: int = MEMBERS
+) -> SpatialTwin:
+    """The prior ensemble around a tumor."""
+    return draw_spatial_twin(
+        prior,
+        tumor.visible,
+        tumor.edges_mm,
+        markers,
+        members=members,
+        rng=np.random.default_rng(SEED),
+    )
+
+
+def forecast_in_space(
+    twin: SpatialTwin,
+    regimen: Regimen,
+    prior: TwinPrior,
+    *,
+    on_member: Callable[[int, int], None] = lambda done, total: None,
+) -> VolumeForecast:
+    """Forecast to the prior's horizon of the region that the class is followed by."""
+    result = simulate_in_space(
+        twin,
+        regimen,
+        horizon_days=prior.horizon_days,
+        save_every_days=prior.horizon_days / SAVED,
+        threads=THREADS,
+        on_member=on_member,
+    )
+    region = prior.region if twin.tumor.shows_core else "WT"
+    return summary(
+        result.regions[region],
+        regimen,
+        model="in space",
+        region=region,
+        alpha_beta_gy=prior.alpha_beta_gy.median,
+        seed=SEED,
+    )
+
+
+def _box(
+    inside: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], spacing_mm: tuple[float, float, float]
+) -> tuple[slice, slice, slice]:
+    found = ndimage.find_objects(inside.astype(np.uint8))[0]
+    i, j, k = (
+        slice(max(0, side.start - n), side.stop + n)
+        for side, n in zip(found, (int(np.ceil(MARGIN_MM / s)) for s in spacing_mm), strict=True)
+    )
+    return i, j, k
+
+
+def _grid(volume: Volume, voxel_mm: float) -> Volume:
+    """Cubes of ``voxel_mm`` that fill the same box."""
+    spacing = np.array(volume.spacing_mm)
+    ratio = voxel_mm / spacing
+    shape = np.ceil(np.array(volume.shape) / ratio).astype(int)
+    affine = volume.affine.copy()
+    affine[:3, :3] = volume.affine[:3, :3] * ratio
+    affine[:3, 3] = volume.world((ratio - 1.0) / 2.0)
+    return Volume(np.zeros(tuple(shape), np.uint8), affine, volume.frame_of_reference_uid)
+
+
+def _share(
+    tissue: Volume, grid: Volume, value: int
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """Share of each voxel of the grid that is a tissue."""
+    sigma = np.maximum(np.array(grid.spacing_mm) / np.array(tissue.spacing_mm) - 1.0, 0.0) / 3.0
+    smooth = ndimage.gaussian_filter((tissue.array == value).astype(np.float32), sigma)
+    return np.asarray(resample(tissue.with_array(smooth), grid).array)
+
+
+def _distance(
+    labels: Volume, grid: Volume, mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    signed = signed_distance_mm(mask, labels.spacing_mm)
+    return np.asarray(resample(labels.with_array(signed), grid).array)
