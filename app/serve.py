@@ -14,6 +14,7 @@ from starlette.routing import Route
 from streamlit import config
 from streamlit.web.server.starlette import App
 
+from app.densities import offered
 from app.state import TOKEN_HEADER, open_store, session_token
 from data.errors import BoardError
 
@@ -38,6 +39,7 @@ def build_app(store: Path) -> App:
         config.set_option(name, value)
     routes = [
         Route("/api/volume/{sha256}", _volume, methods=["GET"]),
+        Route("/api/density/{name}", _density, methods=["GET"]),
         Route("/assets/niivue.js", _niivue, methods=["GET"]),
     ]
     return App(HERE / "main.py", routes=routes)
@@ -75,6 +77,16 @@ async def _volume(request: Request) -> Response:
     if not path.exists():
         return PlainTextResponse("the store has no such volume", status_code=404)
     return FileResponse(path, media_type="application/gzip", headers={"cache-control": "private"})
+
+
+async def _density(request: Request) -> Response:
+    """A simulated density that a page of this server has just shown."""
+    if request.headers.get(TOKEN_HEADER) != session_token():
+        return PlainTextResponse("open the viewer through the board", status_code=403)
+    content = offered(request.path_params["name"])
+    if content is None:
+        return PlainTextResponse("gone from memory: reload the page", status_code=404)
+    return Response(content, media_type="application/gzip", headers={"cache-control": "private"})
 
 
 async def _niivue(_: Request) -> Response:

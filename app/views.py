@@ -13,14 +13,14 @@ from PIL import Image
 
 from data.avatar import Avatar, Scan
 from data.imaging import LabelTable, Volume
-from data.prognosis import SurvivalPrediction, VolumeForecast
+from data.prognosis import SurvivalPrediction
 
 ORIGIN_WORDS = {
     "patient": "real patient",
     "in-silico": "in silico",
     "public-sample": "public sample",
 }
-COLORS = ("#1f77a4", "#d1495b")
+COLORS = ("#1f77a4", "#d1495b", "#4c956c", "#8d6a9f")
 IMPACT_ORDER = {"HIGH": 0, "MODERATE": 1, "LOW": 2, "MODIFIER": 3}
 PREFERRED = ("t1c", "flair", "t2", "t1", "ct", "pet", "mr")
 
@@ -179,7 +179,7 @@ def thumbnail(scan: Volume, mask: Volume, labels: LabelTable) -> str:
 def survival_figure(prediction: SurvivalPrediction) -> go.Figure:
     """The patient's curve with its band."""
     figure = go.Figure()
-    _add_band(
+    add_band(
         figure,
         prediction.months,
         prediction.survival.lower,
@@ -192,31 +192,10 @@ def survival_figure(prediction: SurvivalPrediction) -> go.Figure:
     figure.update_layout(
         yaxis={"title": "alive (%)", "range": [0, 100]}, xaxis={"title": "months since diagnosis"}
     )
-    return _styled(figure, 300)
+    return styled(figure, 300)
 
 
-def volume_figure(forecasts: list[VolumeForecast]) -> go.Figure:
-    """Simulated volumes of up to two regimens on a logarithmic axis, with 90 % bands."""
-    figure = go.Figure()
-    for forecast, color, letter in zip(forecasts, COLORS, "AB", strict=False):
-        floor = 1e-3
-        low, mid, high = (
-            [max(v / 1000, floor) for v in curve]
-            for curve in (
-                forecast.volume_mm3.lower,
-                forecast.volume_mm3.median,
-                forecast.volume_mm3.upper,
-            )
-        )
-        _add_band(figure, forecast.days, low, mid, high, f"{letter}: {forecast.regimen}", color)
-    figure.update_layout(
-        yaxis={"title": "viable tumor (mL), in silico", "type": "log"},
-        xaxis={"title": "days since the scan"},
-    )
-    return _styled(figure, 430)
-
-
-def _add_band(
+def add_band(
     figure: go.Figure,
     x: tuple[float, ...],
     low: list[float] | tuple[float, ...],
@@ -227,6 +206,7 @@ def _add_band(
     *,
     percent: bool = False,
 ) -> None:
+    """A curve and the area between its lower and upper one."""
     k = 100.0 if percent else 1.0
     red, green, blue = (int(color[n : n + 2], 16) for n in (1, 3, 5))
     fill = f"rgba({red},{green},{blue},0.18)"
@@ -262,10 +242,11 @@ def timeline_figure(avatar: Avatar) -> go.Figure:
         xaxis={"title": "days since diagnosis", "range": [-0.03 * last - 5, 1.35 * last + 30]},
         yaxis={"autorange": "reversed"},
     )
-    return _styled(figure, 90 + 38 * max(1, len(kinds)))
+    return styled(figure, 90 + 38 * max(1, len(kinds)))
 
 
-def _styled(figure: go.Figure, height: int) -> go.Figure:
+def styled(figure: go.Figure, height: int) -> go.Figure:
+    """The look that all figures share."""
     figure.update_layout(
         height=height,
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
@@ -273,16 +254,6 @@ def _styled(figure: go.Figure, height: int) -> go.Figure:
         hovermode="x unified" if height > 250 else "closest",
     )
     return figure
-
-
-def progression_text(forecast: VolumeForecast) -> tuple[str, str]:
-    """Median time to progression and its band, in words."""
-
-    def day(value: float | None) -> str:
-        return f"> {forecast.horizon_days:.0f}" if value is None else f"{value:.0f}"
-
-    early, middle, late = forecast.progression_days
-    return f"{day(middle)} d", f"90 % band {day(early)} to {day(late)} d"
 
 
 def colormap_of(labels: LabelTable) -> dict[str, list[int] | list[str]]:

@@ -42,3 +42,10 @@ class ClinicalRecord(BaseModel):
     vital_status: Literal["alive", "dead"] | None = None
     markers: Markers = Markers()
     timeline: Timeline = Timeline()
+
+    @property
+    def body_surface_m2(self) -> float | None:
+        """Mosteller 1987 (N Engl J Med 317:1098); None where height or weight is not known."""
+        if self.height_cm is None or self.weight_kg is None:
+            return None
+        return float((self.height_cm * self.weight_kg / 3600.0) ** 0.5)

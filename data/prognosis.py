@@ -53,6 +53,9 @@ class VolumeForecast(_Noun):
     region: str
     days: tuple[float, ...]
     volume_mm3: Band
+    cells_mm3: Band | None = Field(
+        default=None, description="what all cells would fill at capacity, seen or not; in space"
+    )
     progression_days: tuple[float | None, float | None, float | None]
     progressed_share: float = Field(ge=0, le=1)
     horizon_days: float

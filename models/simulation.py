@@ -185,9 +185,9 @@ def summary(
     region: str,
     alpha_beta_gy: float,
     seed: int,
+    cells: Trajectory | None = None,
 ) -> VolumeForecast:
     """A 90 % band of volume, progression, and the doses of the regimen."""
-    low, middle, high = trajectory.band()
     progression = trajectory.progression_days(regimen.start_day)
     quantiles = np.quantile(progression, QUANTILES, method="inverted_cdf")
     doses = regimen.fraction_doses_gy
@@ -197,9 +197,8 @@ def summary(
         model=model,
         region=region,
         days=tuple(trajectory.days.tolist()),
-        volume_mm3=Band(
-            lower=_rounded(low), median=_rounded(middle), upper=_rounded(high), level=BAND_LEVEL
-        ),
+        volume_mm3=_band(trajectory),
+        cells_mm3=None if cells is None else _band(cells),
         progression_days=(five, fifty, ninety_five),
         progressed_share=float(np.isfinite(progression).mean()),
         horizon_days=float(trajectory.days[-1]),
@@ -209,6 +208,11 @@ def summary(
         members=len(trajectory.volume_mm3),
         seed=seed,
     )
+
+
+def _band(trajectory: Trajectory) -> Band:
+    lower, median, upper = (_rounded(curve) for curve in trajectory.band())
+    return Band(lower=lower, median=median, upper=upper, level=BAND_LEVEL)
 
 
 def _rounded(values: Values) -> tuple[float, ...]:

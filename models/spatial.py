@@ -226,9 +226,13 @@ def _known_doses(twin: SpatialTwin, regimen: Regimen) -> Iterable[Any]:
 
 @dataclass(frozen=True)
 class SpatialTrajectory:
-    """What became of each region, by its abbreviation: volumes of the members at common days."""
+    """What became of each region, by its abbreviation, and of all cells: the members at common days.
+
+    ``cells`` is the volume that all cells would fill at capacity, seen or not.
+    """
 
     regions: Mapping[str, Trajectory]
+    cells: Trajectory
 
 
 def simulate_in_space(
@@ -257,13 +261,15 @@ def simulate_in_space(
     """
     saves = saved_days(horizon_days, save_every_days)
     spacing = twin.tumor.domain.spacing_mm
+    voxel_mm3 = float(np.prod(spacing))
     twin.tumor.domain.faces(np.dtype(np.float32))  # once, not in every thread
 
     def one(member: int) -> Values:
         rows: list[list[float]] = []
 
         def keep(day: float, u: Field) -> None:
-            rows.append([visible_volume_mm3(u, EDGES[region], spacing) for region in EDGES])
+            volumes = [visible_volume_mm3(u, edge, spacing) for edge in EDGES.values()]
+            rows.append([*volumes, float(u.sum(dtype=np.float64)) * voxel_mm3])
 
         grow_member(twin, member, regimen, saves=saves, on_save=keep, dose_map=dose_map)
         return np.array(rows).T
@@ -277,7 +283,6 @@ def simulate_in_space(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    stacked = np.stack(found, axis=1)
-    return SpatialTrajectory(
-        {region: Trajectory(saves, stacked[n]) for n, region in enumerate(EDGES)}
-    )
+    stacked = np.stack(found, axis=1)  # (what, member, day)
+    *regions, cells = (Trajectory(saves, volumes) for volumes in stacked)
+    return SpatialTrajectory(dict(zip(EDGES, regions, strict=True)), cells)

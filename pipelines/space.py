@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from data.avatar import Scan
@@ -20,9 +22,17 @@ from models.growth.field import Domain
 from models.growth.visible import VisibleTumor, infiltration_mm, signed_distance_mm
 from models.inference.prior import TwinPrior
 from models.registration import resample
-from models.simulation import summary
-from models.spatial import SpatialTwin, draw_spatial_twin, simulate_in_space
+from models.response.dose_volume import DoseLimit, DoseVolume, Organ
+from models.simulation import Trajectory, summary
+from models.spatial import (
+    SpatialTwin,
+    draw_spatial_twin,
+    grow_member,
+    relative_dose,
+    simulate_in_space,
+)
 from models.tissue import GREY, WHITE
+from pipelines.config import organs
 
 SHOWN_MM = 2.0
 """Voxels that the density is shown on."""
@@ -37,6 +47,9 @@ SEED = 20260101
 MEMBERS = 100
 SAVED = 52
 """Times that volumes are kept until the horizon."""
+PREVIEWED = 26
+SHOWN = 24
+"""Times after the scan that the density is shown at."""
 THREADS = max(1, min(8, os.cpu_count() or 1))
 
 
@@ -120,7 +133,7 @@ def forecast_in_space(
         threads=THREADS,
         on_member=on_member,
     )
-    region = prior.region if twin.tumor.shows_core else "WT"
+    region = followed_region(twin, prior)
     return summary(
         result.regions[region],
         regimen,
@@ -128,6 +141,90 @@ def forecast_in_space(
         region=region,
         alpha_beta_gy=prior.alpha_beta_gy.median,
         seed=SEED,
+        cells=result.cells,
+    )
+
+
+def preview_in_space(
+    twin: SpatialTwin, regimen: Regimen, prior: TwinPrior
+) -> tuple[Trajectory, Trajectory]:
+    """The median member's volume and cells, without a band: for while a regimen is being edited."""
+    found = simulate_in_space(
+        twin.median_member,
+        regimen,
+        horizon_days=prior.horizon_days,
+        save_every_days=prior.horizon_days / PREVIEWED,
+    )
+    return found.regions[followed_region(twin, prior)], found.cells
+
+
+def followed_region(twin: SpatialTwin, prior: TwinPrior) -> str:
+    """The region whose volume is told: the class's, or the whole of a tumor that shows one edge only."""
+    return prior.region if twin.tumor.shows_core else "WT"
+
+
+@dataclass(frozen=True)
+class DensitySeries:
+    """The median member's cells over time: (day, i, j, k) as :func:`density_code`, on a grid."""
+
+    days: tuple[float, ...]
+    frames: NDArray[np.uint8]
+    grid: Volume
+
+
+def density_in_space(
+    twin: SpatialTwin, tumor: TumorInSpace, regimen: Regimen, prior: TwinPrior
+) -> DensitySeries:
+    """Where the median member's cells are from the scan to the horizon.
+
+    Args:
+        twin: the ensemble, on any grid.
+        tumor: the same tumor on the grid that is wanted.
+        regimen: what is done.
+        prior: of the class.
+    """
+    days = np.linspace(0.0, prior.horizon_days, SHOWN + 1)
+    frames: list[NDArray[np.uint8]] = []
+    middle = replace(twin.median_member, tumor=tumor.visible)
+    grow_member(
+        middle, 0, regimen, saves=days, on_save=lambda day, u: frames.append(density_code(u))
+    )
+    return DensitySeries(tuple(days.tolist()), np.stack(frames), tumor.grid)
+
+
+def density_code(u: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+    """Cell fraction as a byte, 50 a decade: 250 is all that a voxel can carry, 50 a ten-thousandth, 0 less
+    than a hundred-thousandth.
+    """
+    coded = 250.0 + 50.0 * np.log10(np.maximum(u, 1e-9))
+    return np.asarray(np.clip(np.rint(coded), 0, 250), np.uint8)
+
+
+@dataclass(frozen=True)
+class BrainDose:
+    """What a regimen's radiotherapy does to the brain outside the visible core."""
+
+    mean_eqd2_gy: float
+    highest_eqd2_gy: float
+    necrosis: float
+    broken: tuple[DoseLimit, ...]
+    organ: Organ
+
+
+def brain_dose(tumor: TumorInSpace, regimen: Regimen) -> BrainDose | None:
+    """Dose to the brain in 2-Gy fractions of the same late effect; none without radiotherapy."""
+    if not regimen.fractions:
+        return None
+    organ = next(o for o in organs() if o.name == "brain")
+    domain = tumor.visible.domain
+    share = relative_dose(tumor.visible, regimen)
+    given = np.ones(domain.shape) if share is None else np.asarray(share, np.float64)
+    doses = regimen.fraction_doses_gy
+    bed = given * doses.sum() + given**2 * (doses**2).sum() / organ.alpha_beta_gy
+    sound = (domain.mobility > 0) & (tumor.visible.region_mm("TC") > 0)
+    eqd2 = DoseVolume.inside(bed / (1.0 + 2.0 / organ.alpha_beta_gy), sound)
+    return BrainDose(
+        eqd2.mean_gy, eqd2.highest_gy, organ.ntcp(eqd2), organ.broken_limits(eqd2), organ
     )
 
 

@@ -16,8 +16,8 @@ const PRESETS = {
   "bright lesion": ([low, high]) => [low + 0.35 * (high - low), high],
 };
 
-async function fetchVolume(data, sha256, name) {
-  const answer = await fetch(`${location.origin}/api/volume/${sha256}`, {
+async function fetchVolume(data, sha256, name, kind = "volume") {
+  const answer = await fetch(`${location.origin}/api/${kind}/${sha256}`, {
     headers: { [data.header]: data.token },
   });
   if (!answer.ok) throw new Error(`${name}: ${await answer.text()}`);
@@ -28,7 +28,9 @@ async function mount(root, data) {
   const find = (selector) => root.querySelector(selector);
   const note = find(".note");
   find(".stage").style.height = `${data.height}px`;
-  const state = { data, sequence: data.first, preset: "auto", opacity: 0.45, shown: true, loading: Promise.resolve() };
+  const state = {
+    data, sequence: data.first, preset: "auto", opacity: data.density ? 0 : 0.45, shown: true, frame: 0, cells: 0.7,
+  };
   instances.set(root, state);
   const select = find(".sequence");
   select.replaceChildren(...data.sequences.map((s) => new Option(s.name.toUpperCase(), s.name)));
@@ -67,16 +69,19 @@ async function mount(root, data) {
       nv.drawScene();
     }
     if (data.test) window.avatarViewer = nv;
+    offerTime(state, find);
   } catch (error) {
     note.textContent = `The viewer could not start: ${error.message}`;
     return;
   }
   select.onchange = () => { state.sequence = select.value; show(state, find); };
+  find(".opacity").value = 100 * state.opacity;
   find(".window").onchange = (event) => { state.preset = event.target.value; applyWindow(state); };
   find(".opacity").oninput = (event) => { state.opacity = event.target.value / 100; applyMask(state); };
   find("canvas").addEventListener("pointerdown", () => find("canvas").focus());
   find("canvas").addEventListener("keydown", (event) => {
     event.stopPropagation();
+    if (event.key === "," || event.key === ".") step(state, find, event.key === "." ? 1 : -1);
     if (event.key === "m") { state.shown = !state.shown; applyMask(state); }
     const chosen = state.data.sequences[Number(event.key) - 1];
     if (chosen) { select.value = chosen.name; state.sequence = chosen.name; show(state, find); }
@@ -100,22 +105,87 @@ async function show(state, find) {
   const sequence = data.sequences.find((s) => s.name === wanted);
   offerPresets(state, find);
   const [low, high] = range(state, sequence);
-  const [image, mask] = await Promise.all([
+  const files = await Promise.all([
     fetchVolume(data, sequence.sha256, wanted),
     fetchVolume(data, data.mask, "mask"),
+    ...(data.density ? [fetchVolume(data, data.density.name, "density", "density")] : []),
   ]);
   if (state.sequence !== wanted) return;
+  const [image, mask, cells] = files;
   await nv.loadVolumes([
     { ...image, colormap: "gray", cal_min: low, cal_max: high },
     { ...mask, opacity: state.shown ? state.opacity : 0 },
+    ...(cells ? [{ ...cells, ...density(state) }] : []),
   ]);
   nv.volumes[1].setColormapLabel(data.colormap);
+  if (cells) nv.setFrame4D(nv.volumes[2].id, state.frame);
   nv.updateGLVolume();
   if (kept) nv.scene.crosshairPos = nv.mm2frac(kept.slice(0, 3));
   nv.drawScene();
-  URL.revokeObjectURL(image.url);
-  URL.revokeObjectURL(mask.url);
+  for (const file of files) URL.revokeObjectURL(file.url);
   note.textContent = "";
+}
+
+// Bytes of the density are 50 a decade: 50 is a ten-thousandth of what a voxel can carry, 250 all of it.
+function density(state) {
+  return { colormap: "inferno", cal_min: 50, cal_max: 250, opacity: state.cells };
+}
+
+function offerTime(state, find) {
+  const { density: series } = state.data;
+  find(".time").hidden = find(".keys").hidden = !series;
+  if (!series) return;
+  const slider = find(".day");
+  slider.max = series.days.length - 1;
+  state.frame = Math.min(state.frame, series.days.length - 1);
+  slider.value = state.frame;
+  sayDay(state, find);
+  slider.oninput = () => step(state, find, Number(slider.value) - state.frame);
+  find(".cells").oninput = (event) => {
+    state.cells = event.target.value / 100;
+    if (state.nv.volumes.length > 2) state.nv.setOpacity(2, state.cells);
+  };
+  find(".play").onclick = () => {
+    clearInterval(state.playing);
+    if (state.playing) { state.playing = null; find(".play").textContent = "\u25b6"; return; }
+    find(".play").textContent = "\u275a\u275a";
+    state.playing = setInterval(() => {
+      step(state, find, state.frame + 1 < series.days.length ? 1 : -state.frame);
+    }, 350);
+  };
+}
+
+function step(state, find, by) {
+  const { density: series } = state.data;
+  if (!series || state.nv.volumes.length < 3) return;
+  state.frame = Math.max(0, Math.min(series.days.length - 1, state.frame + by));
+  find(".day").value = state.frame;
+  sayDay(state, find);
+  state.nv.setFrame4D(state.nv.volumes[2].id, state.frame);
+}
+
+function sayDay(state, find) {
+  const { days, title } = state.data.density;
+  find(".dayname").textContent = `day ${Math.round(days[state.frame])} after the scan, ${title}`;
+}
+
+// Another density on the same scan: the picture, its place and its day stay.
+async function exchangeDensity(root, state, data) {
+  const find = (selector) => root.querySelector(selector);
+  state.data = data;
+  offerTime(state, find);
+  const wanted = data.density.name;
+  try {
+    const cells = await fetchVolume(data, wanted, "density", "density");
+    if (state.data.density.name !== wanted) return;
+    const { nv } = state;
+    if (nv.volumes.length > 2) nv.removeVolumeByIndex(2);
+    await nv.addVolumeFromUrl({ ...cells, ...density(state) });
+    nv.setFrame4D(nv.volumes[2].id, state.frame);
+    URL.revokeObjectURL(cells.url);
+  } catch (error) {
+    find(".note").textContent = error.message;
+  }
 }
 
 function range(state, sequence) {
@@ -143,11 +213,17 @@ function applyMask(state) {
 
 export default function ({ data, parentElement }) {
   const known = instances.get(parentElement);
-  if (known && known.data.mask === data.mask && known.data.first === data.first) return;
+  if (known && known.data.mask === data.mask && known.data.first === data.first) {
+    if (data.density && known.nv?.volumes.length && known.data.density?.name !== data.density.name) {
+      exchangeDensity(parentElement, known, data);
+    }
+    return;
+  }
   if (known && known.nv) known.nv.gl.getExtension("WEBGL_lose_context")?.loseContext();
   mount(parentElement, data);
   return () => {
     const gone = instances.get(parentElement);
+    clearInterval(gone?.playing);
     instances.delete(parentElement);
     gone?.nv?.gl.getExtension("WEBGL_lose_context")?.loseContext();
   };

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,27 @@ HERE = Path(__file__).parent
 HEIGHT_PX = 560
 
 
-def volume_viewer(scan: Scan, store: AvatarStore, *, key: str) -> None:
-    """Linked three-plane view of a scan with its mask; radiological convention, R and L shown."""
+@dataclass(frozen=True)
+class ShownDensity:
+    """A density over time that is offered to the browser, and whose it is."""
+
+    name: str
+    days: tuple[float, ...]
+    title: str
+
+
+def volume_viewer(
+    scan: Scan,
+    store: AvatarStore,
+    *,
+    key: str,
+    density: ShownDensity | None = None,
+    height_px: int = HEIGHT_PX,
+) -> None:
+    """Linked three-plane view of a scan with its mask; radiological convention, R and L shown.
+
+    A density is laid over it, with a slider over its days.
+    """
     sequences = [
         {"name": name, "sha256": ref.sha256, "window": _window(store, ref.sha256, name, scan)}
         for name, ref in scan.sequences.items()
@@ -35,7 +55,8 @@ def volume_viewer(scan: Scan, store: AvatarStore, *, key: str) -> None:
             "start": None if start is None else start.tolist(),
             "header": TOKEN_HEADER,
             "token": session_token(),
-            "height": HEIGHT_PX,
+            "density": None if density is None else asdict(density),
+            "height": height_px,
             "test": os.environ.get("AVATAR_BROWSER_TEST") == "1",
         },
         key=key,

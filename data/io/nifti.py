@@ -9,6 +9,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from numpy.typing import NDArray
 
 from data.errors import ImageError
 from data.imaging import LabelTable, Segmentation, Volume
@@ -96,6 +97,13 @@ def encode_nifti(volume: Volume) -> bytes:
     image = nib.Nifti1Image(array, volume.affine)
     image.header.set_xyzt_units("mm", "sec")
     return gzip.compress(image.to_bytes(), compresslevel=3, mtime=0)
+
+
+def encode_series(grid: Volume, frames: NDArray[np.uint8]) -> bytes:
+    """Gzipped 4-D NIfTI bytes of frames (time, i, j, k) on one grid."""
+    image = nib.Nifti1Image(np.ascontiguousarray(np.moveaxis(frames, 0, -1)), grid.affine)
+    image.header.set_xyzt_units("mm", "sec")
+    return gzip.compress(image.to_bytes(), compresslevel=1, mtime=0)
 
 
 def decode_nifti(content: bytes) -> Volume:

@@ -110,18 +110,30 @@ def test_patients_opens_the_avatar_and_every_page_says_research_only(board, page
     banner(page)
 
 
-def test_a_slider_changes_the_dose_that_is_read(board, page):
+def cell(page, endpoint, column):
+    return page.locator("table tr", has_text=endpoint).locator("td, th").nth(column)
+
+
+def test_a_slider_changes_the_dose_and_the_full_solve_follows_the_preview(board, page):
     page.goto(f"{board}/simulate?patient=P1")
-    dose = page.get_by_test_id("stMetric").filter(has_text="Dose A")
-    dose.get_by_text("60.0 Gy").wait_for()
+    cell(page, "Radiotherapy", 1).get_by_text("60.0 Gy in 30").wait_for()
     banner(page)
+    cell(page, "Time to progression", 1).get_by_text("day").wait_for()
     shot(page, "simulate")
     slider = page.get_by_role("slider", name="Fractions A")
     slider.focus()
     slider.press("ArrowLeft")
-    dose.get_by_text("58.0 Gy").wait_for()
-    bed = page.get_by_test_id("stMetric").filter(has_text="BED A")
-    bed.get_by_text("72.5 Gy").wait_for()  # 29 x 2 x (1 + 2 / 8)
+    cell(page, "Radiotherapy", 1).get_by_text("58.0 Gy in 29").wait_for()
+    cell(page, "BED, EQD2", 1).get_by_text("72.5 Gy").wait_for()  # 29 x 2 x (1 + 2 / 8)
+    page.get_by_role("button", name="Curves (CSV)").wait_for()
+
+
+def test_a_missed_fraction_that_is_not_of_the_course_is_refused_by_its_rule(board, page):
+    page.goto(f"{board}/simulate?patient=P1")
+    missed = page.get_by_role("textbox", name="Missed A")
+    missed.fill("31")
+    missed.press("Enter")
+    page.get_by_text("each once, from 1 to 30").wait_for()
 
 
 def test_an_unknown_patient_in_a_deep_link_says_who_there_is(board, page):
@@ -233,7 +245,13 @@ def test_a_flagship_patient_opens_with_overlay_variants_survival_and_simulation(
         page.get_by_text("protein-altering").or_(page.get_by_text("IDH mutation")).first.wait_for()
         shot(page, f"avatar-{patient}")
         page.goto(f"{address}/simulate?patient={patient}")
-        page.get_by_test_id("stMetric").filter(has_text="Dose A").get_by_text("60.0 Gy").wait_for()
+        cell(page, "Time to progression", 1).get_by_text("day").wait_for()
+        page.wait_for_function("window.avatarViewer && window.avatarViewer.volumes.length === 3")
+        page.get_by_label("Time of the density").fill("12")
+        page.wait_for_function("window.avatarViewer.volumes[2].frame4D === 12")
+        page.get_by_text(
+            "day 365 after the scan" if patient.endswith("6692") else "day 912"
+        ).wait_for()
         shot(page, f"simulate-{patient}")
     finally:
         process.terminate()

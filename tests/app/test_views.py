@@ -11,12 +11,10 @@ from app.views import (
     colormap_of,
     median_survival,
     patient_row,
-    progression_text,
     survival_figure,
     thumbnail,
     timeline_figure,
     variant_rows,
-    volume_figure,
     window_of,
 )
 from data.imaging import Volume
@@ -47,16 +45,10 @@ def test_figures_carry_a_band_and_units(avatar):
     survival = survival_figure(avatar.survival)
     assert len(survival.data) == 3
     assert "months" in survival.layout.xaxis.title.text
-    volumes = volume_figure(list(avatar.forecasts[:2]))
-    assert len(volumes.data) == 6
-    assert "in silico" in volumes.layout.yaxis.title.text
     assert timeline_figure(avatar).data
 
 
-def test_words_say_beyond_the_horizon_instead_of_a_number(avatar):
-    stupp = avatar.forecasts[1]
-    beyond = stupp.model_copy(update={"progression_days": (None, None, None)})
-    assert progression_text(beyond)[0] == f"> {stupp.horizon_days:.0f} d"
+def test_words_say_that_there_is_no_prediction():
     assert median_survival(None) == "no prediction"
 
 

@@ -1,0 +1,136 @@
+"""A regimen as the board's widgets edit it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from data.treatment import MarginTarget, RegimenPlan, UniformTarget
+
+MOST_FRACTIONS = 40
+WHOLE_BRAIN_MM = 40
+"""The margin slider's end: no margin, but all of the brain."""
+START_DAY = 28.0
+"""Of radiotherapy that is added to a regimen without any."""
+SURGERY_DAY = 7.0
+
+
+def edit_plan(letter: str, plans: dict[str, RegimenPlan], default: str) -> RegimenPlan:
+    """Pick a regimen and change its surgery, radiotherapy and drugs.
+
+    Args:
+        letter: which of the regimens that are compared.
+        plans: to pick from, by key.
+        default: key of the one that is picked at first.
+
+    Raises:
+        pydantic.ValidationError: what was chosen breaks a rule.
+    """
+    names = list(plans)
+    picked = st.selectbox(
+        f"Regimen {letter}",
+        names,
+        index=names.index(default),
+        format_func=lambda n: plans[n].name,
+        key=f"regimen-{letter}",
+    )
+    plan = plans[picked]
+    key = f"{letter}-{picked}"
+    changes: dict[str, Any] = {
+        "radiotherapy": _radiotherapy(letter, key, plan),
+        "target": _target(letter, key, plan),
+        "surgery": _surgery(letter, key, plan),
+        "drugs": _drugs(letter, key, plan),
+    }
+    changes["delay_days"] = float(
+        st.slider(
+            f"Delay {letter} (days)", 0, 90, int(plan.delay_days), 1, key=f"delay-{key}",
+            help="Of radiotherapy and drugs; surgery stays.",
+        )
+    )  # fmt: skip
+    given = plan.model_dump() | changes
+    edited = RegimenPlan.model_validate(given)
+    if edited != plan:
+        edited = edited.model_copy(update={"name": f"{plan.name} (edited)"[:80]})
+    return edited
+
+
+def _radiotherapy(letter: str, key: str, plan: RegimenPlan) -> list[dict[str, Any]]:
+    known = plan.radiotherapy[0] if plan.radiotherapy else None
+    dose = st.slider(
+        f"Dose per fraction {letter} (Gy)",
+        0.0, 8.0, known.dose_per_fraction_gy if known else 0.0, 0.1, key=f"dose-{key}",
+    )  # fmt: skip
+    number = st.slider(
+        f"Fractions {letter}",
+        0, MOST_FRACTIONS, known.fractions if known else 0, 1, key=f"fractions-{key}",
+    )  # fmt: skip
+    twice, missed = st.columns(2)
+    per_day = twice.selectbox(
+        f"Per day {letter}", (1, 2), index=known.per_day - 1 if known else 0, key=f"perday-{key}",
+        help="Two are six hours apart.",
+    )  # fmt: skip
+    lost = missed.text_input(
+        f"Missed {letter}",
+        ", ".join(str(n) for n in known.missed) if known else "",
+        key=f"missed-{key}",
+        placeholder="e.g. 6, 7",
+        help="Numbers of fractions that were not given; as many are added at the end.",
+    )
+    if not (number and dose):
+        return []
+    changed = {
+        "fractions": number,
+        "dose_per_fraction_gy": _kept(dose, known.dose_per_fraction_gy if known else None, 0.05),
+        "per_day": per_day,
+        "missed": tuple(word.strip() for word in lost.split(",") if word.strip()),
+    }
+    first = known.model_dump() if known else {"start_day": START_DAY}
+    return [first | changed, *(course.model_dump() for course in plan.radiotherapy[1:])]
+
+
+def _kept(shown: float, given: float | None, step: float) -> float:
+    """What the plan says, where a slider's steps are too coarse to show it exactly."""
+    return given if given is not None and abs(shown - given) <= step else shown
+
+
+def _target(letter: str, key: str, plan: RegimenPlan) -> dict[str, Any]:
+    known = plan.target if isinstance(plan.target, MarginTarget) else None
+    margin = st.slider(
+        f"Margin about the core {letter} (mm)",
+        0, WHOLE_BRAIN_MM, int(known.margin_mm) if known else WHOLE_BRAIN_MM, 1, key=f"margin-{key}",
+        help="Clinical target volume; 3 mm more are planned, and the dose falls off outside. "
+        f"{WHOLE_BRAIN_MM}: all of the brain.",
+    )  # fmt: skip
+    if margin == WHOLE_BRAIN_MM:
+        return UniformTarget().model_dump()
+    return (known or MarginTarget()).model_dump() | {"margin_mm": float(margin)}
+
+
+def _surgery(letter: str, key: str, plan: RegimenPlan) -> list[dict[str, Any]]:
+    known = plan.surgery[0] if plan.surgery else None
+    extent = st.slider(
+        f"Resection {letter} (% of the core)",
+        0, 100, round(100 * known.extent) if known else 0, 1, key=f"resection-{key}",
+        help=f"On day {known.day if known else SURGERY_DAY:g}.",
+    )  # fmt: skip
+    if not extent:
+        return []
+    first = known.model_dump() if known else {"day": SURGERY_DAY}
+    return [first | {"extent": extent / 100.0}, *(r.model_dump() for r in plan.surgery[1:])]
+
+
+def _drugs(letter: str, key: str, plan: RegimenPlan) -> list[dict[str, Any]]:
+    names = sorted({course.drug for course in plan.drugs})
+    chosen = {
+        name
+        for name in names
+        if st.toggle(
+            f"{name.capitalize()} {letter}",
+            value=True,
+            key=f"{name}-{key}",
+            help="As scheduled in the chosen regimen.",
+        )
+    }
+    return [course.model_dump() for course in plan.drugs if course.drug in chosen]
