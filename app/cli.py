@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
+from app.reproduce import app as reproduce_app
 from app.tables import avatar_table, evaluation_tables
 from data.errors import AvatarError, StudyError
 from data.files import replace_atomically
@@ -37,8 +38,9 @@ app.add_typer(weights_app, name="weights")
 app.add_typer(study_app, name="study")
 app.add_typer(samples_app, name="samples")
 app.add_typer(train_app, name="train")
+app.add_typer(reproduce_app, name="reproduce")
 
-STEPS = 8
+STEPS = 9
 StoreOption = Annotated[Path, typer.Option("--store", help="Folder of the avatar store.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 SEGMENTER_HELP = (
@@ -225,6 +227,14 @@ def samples_insilico(folder: Path) -> None:
     from pipelines.insilico import write_insilico_study
 
     out.print(f"wrote {write_insilico_study(folder)}")
+
+
+@samples_app.command("followed")
+def samples_followed(folder: Path) -> None:
+    """An in-silico patient with four scans as a study folder, to calibrate the twin on."""
+    from pipelines.insilico import write_followed_study
+
+    out.print(f"wrote {write_followed_study(folder)}")
 
 
 @train_app.command("survival")

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from app.views import COLORS, add_band, styled
 from data.clinical import ClinicalRecord
 from data.imaging import MM3_PER_ML
-from data.prognosis import VolumeForecast
+from data.prognosis import Calibration, VolumeForecast
 from data.treatment import Regimen
 from models.response.radiotherapy import bed_gy
 from models.simulation import Trajectory
@@ -92,6 +92,41 @@ def comparison_figure(
     if second != "nothing":
         _add_doses(figure, candidates, second)
     return styled(figure, 340)
+
+
+def calibration_rows(calibration: Calibration) -> list[dict[str, str]]:
+    """Each parameter before and after the scans."""
+
+    def told(values: tuple[float, float, float]) -> str:
+        low, middle, high = values
+        return f"{middle:.3g} ({low:.3g} to {high:.3g})"
+
+    return [
+        {
+            "Parameter": f"{belief.name} ({belief.unit})",
+            "Before the scans (90 %)": told(belief.prior),
+            "After (90 %)": told(belief.posterior),
+            "Variance taken away": f"{100 * belief.contraction:.0f} %",
+        }
+        for belief in calibration.parameters
+    ]
+
+
+def backtest_rows(calibration: Calibration) -> list[dict[str, str]]:
+    """The last scan as it would have been forecast, beside forecasts that need no model."""
+    return [
+        {
+            "Last scan": f"{test.region}, day {test.day:.0f}",
+            "Seen (mL)": f"{test.seen_mm3 / MM3_PER_ML:.1f}",
+            "Twin from the scans before (mL, 90 %)": (
+                f"{test.forecast_mm3[1] / MM3_PER_ML:.1f} ({test.forecast_mm3[0] / MM3_PER_ML:.1f} to "
+                f"{test.forecast_mm3[2] / MM3_PER_ML:.1f})"
+            ),
+            "Last value (mL)": f"{test.last_value_mm3 / MM3_PER_ML:.1f}",
+            "Exponential (mL)": f"{test.exponential_mm3 / MM3_PER_ML:.1f}",
+        }
+        for test in calibration.backtest
+    ]
 
 
 def _add_doses(figure: go.Figure, candidates: list[Candidate], second: SecondAxis) -> None:

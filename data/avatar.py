@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from data.clinical import ClinicalRecord
 from data.genomics import VariantSet
 from data.imaging import LabelTable, TumorVolume
-from data.prognosis import SurvivalPrediction, VolumeForecast
+from data.prognosis import Calibration, SurvivalPrediction, VolumeForecast
 from data.provenance import Provenance
 from data.quality import Flag
 from data.timeline import Timeline
@@ -75,6 +75,7 @@ class Avatar(BaseModel):
     scans: tuple[Scan, ...] = ()
     variants: VariantSet | None = None
     survival: SurvivalPrediction | None = None
+    calibration: Calibration | None = None
     forecasts: tuple[VolumeForecast, ...] = ()
     timeline: Timeline = Timeline()
     provenance: tuple[Provenance, ...] = ()

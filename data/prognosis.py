@@ -41,6 +41,53 @@ class SurvivalPrediction(_Noun):
     statement: str
 
 
+Quantiles = tuple[float, float, float]
+"""5 %, 50 % and 95 %."""
+
+
+class ParameterBelief(_Noun):
+    """A parameter before and after the follow-up scans."""
+
+    name: str
+    unit: str
+    prior: Quantiles
+    posterior: Quantiles
+    contraction: float = Field(
+        description="1 - posterior variance / prior variance: 0 where the scans say nothing of it"
+    )
+
+
+class Backtest(_Noun):
+    """The last scan's volume of a region as it would have been forecast from the scans before it; mm3."""
+
+    region: str
+    day: float = Field(description="days since the first scan")
+    seen_mm3: float
+    forecast_mm3: Quantiles
+    last_value_mm3: float
+    exponential_mm3: float
+
+
+class Calibration(_Noun):
+    """What follow-up scans taught the twin; days count from the first scan."""
+
+    method: Literal["es-mda", "laplace"]
+    days: tuple[float, ...]
+    seen_mm3: dict[str, tuple[float, ...]]
+    given: str = Field(description="the treatment between the scans")
+    parameters: tuple[ParameterBelief, ...]
+    misfit: float = Field(
+        ge=0, description="root mean square distance of the scans from the medians, in their errors"
+    )
+    flags: tuple[str, ...]
+    backtest: tuple[Backtest, ...]
+    members: tuple[tuple[float, ...], ...] = Field(
+        description="the ensemble after the scans, in the solver's own scales"
+    )
+    solves: int
+    seed: int
+
+
 class VolumeForecast(_Noun):
     """Simulated (in-silico) tumor volume under one regimen; days since the scan.
 

@@ -28,7 +28,7 @@ from models.growth.visible import (
 from models.inference.prior import TwinPrior
 from models.response.ensemble import Response
 from models.response.pharmacokinetics import KINETICS
-from models.simulation import Trajectory, saved_days
+from models.simulation import Trajectory
 
 Values = NDArray[np.float64]
 Field = NDArray[np.floating[Any]]
@@ -76,22 +76,62 @@ class SpatialTwin:
         """(members,) 1/day."""
         return self.velocity_mm_per_day / self.infiltration_mm / 2.0
 
+    def member(self, n: int, times: int = 1) -> SpatialTwin:
+        """One member alone, or so many copies of it."""
+        rows = np.full(times, n)
+        return SpatialTwin(
+            self.tumor,
+            self.velocity_mm_per_day[rows],
+            self.infiltration_mm[rows],
+            self.shift_mm[rows],
+            self.response.taken(rows),
+        )
+
     @property
     def median_member(self) -> SpatialTwin:
         """The one tumor whose every parameter is the ensemble's median: what a picture shows."""
-        middle = {n: effect.median() for n, effect in self.response.drugs.items()}
         return SpatialTwin(
             self.tumor,
             np.median(self.velocity_mm_per_day, keepdims=True),
             np.median(self.infiltration_mm, keepdims=True),
             np.median(self.shift_mm, keepdims=True),
-            replace(
-                self.response,
-                alpha_per_gy=np.median(self.response.alpha_per_gy, keepdims=True),
-                alpha_beta_gy=np.median(self.response.alpha_beta_gy, keepdims=True),
-                drugs=middle,
-            ),
+            self.response.median(),
         )
+
+
+PARAMETERS = ("log velocity", "log infiltration", "edge shift", "log alpha", "log alpha/beta")
+"""What calibration changes, in the columns of :func:`parameters_of`; mm/day, mm, mm, 1/Gy, Gy."""
+
+
+def parameters_of(twin: SpatialTwin) -> Values:
+    """(members, parameters) on scales where beliefs are about Gaussian."""
+    return np.stack(
+        [
+            np.log(twin.velocity_mm_per_day),
+            np.log(twin.infiltration_mm),
+            twin.shift_mm,
+            np.log(twin.response.alpha_per_gy),
+            np.log(twin.response.alpha_beta_gy),
+        ],
+        axis=1,
+    )
+
+
+def with_parameters(twin: SpatialTwin, parameters: Values) -> SpatialTwin:
+    """The same tumor and drugs with other members.
+
+    Args:
+        twin: whose drugs' effects are kept, member by member; of as many members, or of one.
+        parameters: (members, parameters) as :func:`parameters_of`.
+    """
+    velocity, infiltration, shift, alpha, alpha_beta = parameters.T
+    return SpatialTwin(
+        twin.tumor,
+        np.exp(velocity),
+        np.exp(infiltration),
+        shift,
+        replace(twin.response, alpha_per_gy=np.exp(alpha), alpha_beta_gy=np.exp(alpha_beta)),
+    )
 
 
 def draw_spatial_twin(
@@ -239,19 +279,17 @@ def simulate_in_space(
     twin: SpatialTwin,
     regimen: Regimen,
     *,
-    horizon_days: float,
-    save_every_days: float = 14.0,
+    saves: Sequence[float] | Values,
     dose_map: Field | None = None,
     threads: int = 1,
     on_member: Callable[[int, int], None] = lambda done, total: None,
 ) -> SpatialTrajectory:
-    """Run every member to the horizon.
+    """Run every member to the last saved day.
 
     Args:
         twin: the ensemble.
         regimen: what is done.
-        horizon_days: since the scan.
-        save_every_days: how often volumes are kept.
+        saves: days since the scan, ascending, whose volumes are kept.
         dose_map: see :func:`relative_dose`.
         threads: members that run at once.
         on_member: told how many are done, of how many; what it raises ends the run.
@@ -259,7 +297,6 @@ def simulate_in_space(
     Raises:
         RegimenError: a drug or a dose map that the twin knows nothing of.
     """
-    saves = saved_days(horizon_days, save_every_days)
     spacing = twin.tumor.domain.spacing_mm
     voxel_mm3 = float(np.prod(spacing))
     twin.tumor.domain.faces(np.dtype(np.float32))  # once, not in every thread
@@ -284,5 +321,6 @@ def simulate_in_space(
             pool.shutdown(cancel_futures=True)
             raise
     stacked = np.stack(found, axis=1)  # (what, member, day)
-    *regions, cells = (Trajectory(saves, volumes) for volumes in stacked)
+    days = np.asarray(saves, np.float64)
+    *regions, cells = (Trajectory(days, volumes) for volumes in stacked)
     return SpatialTrajectory(dict(zip(EDGES, regions, strict=True)), cells)

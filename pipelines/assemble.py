@@ -14,14 +14,16 @@ from data.errors import ClinicalError, ImageError, StudyError
 from data.files import sha256_file
 from data.imaging import Segmentation
 from data.io.study import StudyFile, read_study
-from data.prognosis import SurvivalPrediction, VolumeForecast
+from data.prognosis import Calibration, SurvivalPrediction, VolumeForecast
 from data.provenance import Provenance, versions_of
 from data.quality import Flag
 from data.store import AvatarStore
 from data.timeline import Event, Timeline
+from data.treatment import Regimen
 from models.measurement import measure
 from models.segmentation.base import Segmenter, brain_mask
 from models.segmentation.quality import mask_flags
+from pipelines.calibrate import calibration_of, why_not
 from pipelines.check import check_study, refuse_stops
 from pipelines.config import (
     COX_MODEL,
@@ -59,6 +61,11 @@ class _CheckResult(StepResult):
 
 class _SurvivalResult(StepResult):
     prediction: SurvivalPrediction | None
+    provenance: Provenance
+
+
+class _CalibrationResult(StepResult):
+    calibration: Calibration | None
     provenance: Provenance
 
 
@@ -109,12 +116,13 @@ def run_study(
     watch(StepReport("annotate", notes.note or "no variants", False))
     parts = [p for _, standing in seen for p in standing]
     parts += [p for r in results for p in r.provenance] + [notes]
-    survival, forecasts = None, None
+    survival, calibrated, forecasts = None, None, None
     scans = tuple(r.scan for r in results)
     if site.has_prior:
         survival = _survival_step(store, record, watch)
-        forecasts = _forecast_step(store, scans, markers, prior, watch)
-        parts += [survival.provenance, forecasts.provenance]
+        calibrated = _calibration_step(store, scans, record, prior, loaded.given, watch)
+        forecasts = _forecast_step(store, scans, markers, prior, calibrated.calibration, watch)
+        parts += [survival.provenance, calibrated.provenance, forecasts.provenance]
     avatar = Avatar(
         patient_id=study.patient_id,
         site=study.site,
@@ -124,6 +132,7 @@ def run_study(
         scans=scans,
         variants=loaded.variants,
         survival=survival.prediction if survival else None,
+        calibration=calibrated.calibration if calibrated else None,
         forecasts=forecasts.forecasts if forecasts else (),
         timeline=_timeline(record, scans),
         provenance=tuple(parts),
@@ -343,16 +352,79 @@ def _survival_step(store: AvatarStore, record: ClinicalRecord, watch: Watch) -> 
     return result
 
 
+def _calibration_step(
+    store: AvatarStore,
+    scans: tuple[Scan, ...],
+    record: ClinicalRecord,
+    prior: str,
+    given: Regimen | None,
+    watch: Watch,
+) -> _CalibrationResult:
+    belief = twin_prior(prior)
+    reason = why_not(scans, record.timeline, given)
+
+    def make() -> _CalibrationResult:
+        found = None
+        note = f"From priors: {reason}."
+        if reason is None:
+            found = calibration_of(store, scans, record.markers, belief, given)
+            told = [f"{p.name} {100 * p.contraction:.0f} %" for p in found.parameters]
+            note = (
+                f"Calibrated on {len(scans)} scans under {found.given}; variance that they took away: "
+                + ", ".join(told)
+            )
+        provenance = Provenance(
+            step="calibrate",
+            method="ensemble smoother (ES-MDA) on volumes of later scans; last value and exponential beside it",
+            settings={"prior": prior, "members": MEMBERS, "seed": SEED},
+            versions=versions_of("numpy", "numba"),
+            note=note,
+        )
+        return _CalibrationResult(calibration=found, provenance=provenance)
+
+    key = [
+        belief.model_dump(mode="json"),
+        _told_of(scans),
+        record.markers.model_dump(),
+        given and given.model_dump(mode="json"),
+        reason,
+        [MEMBERS, SEED],
+    ]
+    result, reused = remembered(store, "calibrate", key, _CalibrationResult, make)
+    watch(StepReport("calibrate", result.provenance.note, reused))
+    return result
+
+
+def _told_of(scans: tuple[Scan, ...]) -> list[object]:
+    """What of the scans the twin rests on."""
+    return [
+        [
+            s.day,
+            [m.model_dump(mode="json") for m in s.measurements],
+            s.segmentation.sha256,
+            s.tissue and s.tissue.sha256,
+        ]
+        for s in scans
+    ]
+
+
 def _forecast_step(
-    store: AvatarStore, scans: tuple[Scan, ...], markers: Markers, prior: str, watch: Watch
+    store: AvatarStore,
+    scans: tuple[Scan, ...],
+    markers: Markers,
+    prior: str,
+    calibration: Calibration | None,
+    watch: Watch,
 ) -> _ForecastResult:
     belief = twin_prior(prior)
     regimens = [find_regimen(name) for name in DEFAULT_REGIMENS]
 
     def make() -> _ForecastResult:
         latest = max(scans, key=lambda s: s.day)
-        forecasts = forecasts_of(latest, markers, belief, regimens, store)
-        note = "In silico, from priors: no follow-up scan has calibrated it."
+        forecasts = forecasts_of(latest, markers, belief, regimens, store, calibration=calibration)
+        note = "In silico, from priors."
+        if calibration is not None:
+            note = f"In silico, calibrated on {len(calibration.days)} scans."
         if not forecasts:
             note = "No tumor volume in the latest scan: nothing to simulate."
         else:
@@ -376,9 +448,9 @@ def _forecast_step(
     key = [
         belief.model_dump(mode="json"),
         [r.model_dump(mode="json") for r in regimens],
-        [[s.day, [m.model_dump(mode="json") for m in s.measurements]] for s in scans],
-        [[s.segmentation.sha256, s.tissue and s.tissue.sha256] for s in scans],
+        _told_of(scans),
         markers.model_dump(),
+        calibration and calibration.model_dump(mode="json"),
         [MEMBERS, LUMPED_MEMBERS, SEED],
     ]
     result, reused = remembered(store, "simulate", key, _ForecastResult, make)

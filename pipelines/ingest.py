@@ -16,10 +16,11 @@ from data.genomics import VariantSet
 from data.imaging import Segmentation, Volume
 from data.io.dicom import read_dicom_series
 from data.io.nifti import read_nifti, read_segmentation
-from data.io.structured import read_clinical
+from data.io.structured import read_clinical, read_regimen
 from data.io.study import Focus, ScanFiles, StudyFile
 from data.io.vcf import read_vcf
 from data.provenance import Source, digest_of
+from data.treatment import Regimen
 from pipelines.sites.base import Site
 
 SMALLEST_SPACING_MM, LARGEST_SPACING_MM = 0.01, 50.0
@@ -53,6 +54,7 @@ class LoadedStudy:
     scans: tuple[LoadedScan, ...]
     record: ClinicalRecord
     variants: VariantSet | None
+    given: Regimen | None = None
     sources: dict[str, tuple[Source, ...]] = field(default_factory=dict)
 
 
@@ -84,8 +86,12 @@ def ingest(folder: Path, study: StudyFile, site: Site) -> LoadedStudy:
             normal_sample=study.variants.normal_sample,
         )
         sources["variants"] = (source_of("variants", folder / study.variants.file),)
+    given = None
+    if study.given is not None:
+        given = read_regimen(folder / study.given)
+        sources["given"] = (source_of("given", folder / study.given),)
     scans = tuple(_read_scan(folder, scan, site) for scan in study.scans)
-    return LoadedStudy(study, scans, record, variants, sources)
+    return LoadedStudy(study, scans, record, variants, given, sources)
 
 
 def _read_scan(folder: Path, scan: ScanFiles, site: Site) -> LoadedScan:

@@ -6,17 +6,19 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import zoom
+from scipy.ndimage import distance_transform_edt, zoom
 
 from data.files import replace_atomically
 from data.imaging import Volume
 from data.io.nifti import encode_nifti
 from data.samples.shared_cases import write_yaml
 from data.samples.sri24 import load_sri24
-from models.phantom.anatomy import Anatomy
+from models.phantom.anatomy import Anatomy, coarsened, vary
 from models.phantom.contrast import render
-from models.phantom.lesion import grow_lesion
+from models.phantom.lesion import CORE, EDEMA, ENHANCING, grow_lesion
+from models.phantom.longitudinal import Visit, grow_patient
 from models.phantom.scanner import CLEAN
+from pipelines.config import twin_prior
 
 PATIENT = "in-silico-01"
 SEED = 15
@@ -24,6 +26,12 @@ TUMOR_ML = 55.0
 START_RAS_MM = (-75.0, 95.0, 90.0)
 """Where the tumor starts, in SRI24 millimetres: right temporo-parietal white matter."""
 COARSE = 2
+FOLLOWED = "in-silico-followed"
+FOLLOWED_SEED = 4
+FOLLOWED_DAYS = (0.0, 25.0, 50.0, 75.0)
+FOLLOWED_MM3 = 15_000.0
+RIM_MM = 4.0
+"""Thickness of an enhancing rim."""
 
 VCF = """##fileformat=VCFv4.2
 ##FILTER=<ID=PASS,Description="All filters passed">
@@ -78,6 +86,55 @@ def write_insilico_study(folder: Path) -> Path:
     write_yaml(folder / "record.yaml", _record())
     write_yaml(folder / "study.yaml", _study())
     return folder
+
+
+def write_followed_study(folder: Path) -> Path:
+    """An in-silico patient seen four times before treatment, with the masks of each visit: to calibrate on.
+
+    Raises:
+        SampleError: the atlas cannot be fetched.
+    """
+    atlas = load_sri24()
+    rng = np.random.default_rng(FOLLOWED_SEED)
+    prior = twin_prior("glioblastoma")
+    fine = _anatomy(atlas.white, atlas.grey, atlas.csf)
+    patient = grow_patient(
+        vary(coarsened(fine, COARSE), rng), prior, FOLLOWED_DAYS, rng, detected_mm3=FOLLOWED_MM3
+    )
+    affine = np.diag([*patient.anatomy.spacing_mm, 1.0])
+    scans = []
+    for visit in patient.visits:
+        labels = _labels_of(visit, patient.anatomy)
+        seen = render(
+            patient.anatomy,
+            labels,
+            ("t1", "t1c", "t2", "flair"),
+            rng,
+            scanner=CLEAN,
+            random_share=0.0,
+        )
+        day = folder / f"day-{visit.day:g}"
+        for name, image in seen.images.items():
+            scaled = np.where(patient.anatomy.brain, np.rint(image * 300), 0).astype(np.int16)
+            replace_atomically(day / f"{name}.nii.gz", encode_nifti(Volume(scaled, affine)))
+        replace_atomically(day / "mask.nii.gz", encode_nifti(Volume(labels, affine)))
+        files = {name: f"{day.name}/{name}.nii.gz" for name in seen.images}
+        scans.append(
+            {"day": visit.day, "sequences": files, "segmentation": f"{day.name}/mask.nii.gz"}
+        )
+    write_yaml(folder / "record.yaml", _record() | {"patient_id": FOLLOWED})
+    study = {"patient_id": FOLLOWED, "site": "glioma", "origin": "in-silico", "scans": scans}
+    write_yaml(folder / "study.yaml", study | {"record": "record.yaml"})
+    return folder
+
+
+def _labels_of(visit: Visit, anatomy: Anatomy) -> NDArray[np.uint8]:
+    """Edema, an enhancing rim and what it encloses."""
+    core = visit.masks["TC"]
+    deep = distance_transform_edt(core, anatomy.spacing_mm) > RIM_MM
+    labels = np.where(visit.masks["WT"], EDEMA, 0)
+    labels = np.where(core, ENHANCING, labels)
+    return np.where(deep, CORE, labels).astype(np.uint8)
 
 
 def _anatomy(white: Volume, grey: Volume, csf: Volume) -> Anatomy:

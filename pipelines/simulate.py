@@ -9,11 +9,12 @@ import numpy as np
 from data.avatar import Avatar, Scan
 from data.clinical import Markers
 from data.errors import RegimenError
-from data.prognosis import VolumeForecast
+from data.prognosis import Calibration, VolumeForecast
 from data.store import AvatarStore
 from data.treatment import Regimen
 from models.inference.prior import TwinPrior
 from models.simulation import Twin, draw_twin, forecast
+from pipelines.calibrate import calibrated_twin
 from pipelines.config import find_regimen, twin_prior
 from pipelines.sites.registry import SITES
 from pipelines.space import (
@@ -55,6 +56,7 @@ def simulate_avatar(
         twin_prior(avatar.prior_class),
         [chosen],
         store,
+        calibration=avatar.calibration,
         on_member=on_member,
     )
     if not found:
@@ -69,15 +71,21 @@ def forecasts_of(
     regimens: Iterable[Regimen],
     store: AvatarStore | None,
     *,
+    calibration: Calibration | None = None,
     on_member: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[VolumeForecast, ...]:
-    """One for each regimen, over the same members; none for a scan without a tumor."""
+    """One for each regimen, over the same members; none for a scan without a tumor.
+
+    Members are those of a calibration where there is one.
+    """
     made = _lumped(scan, markers, prior)
     if made is None:
         return ()
     if store is not None and scan.tissue is not None:
         tumor = tumor_in_space(store, scan, prior, voxel_mm=ENSEMBLE_MM)
         twin = spatial_twin_of(tumor, prior, markers)
+        if calibration is not None:
+            twin = calibrated_twin(twin, calibration)
         return tuple(
             forecast_in_space(twin, regimen, prior, on_member=on_member) for regimen in regimens
         )

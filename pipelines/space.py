@@ -34,6 +34,8 @@ from models.spatial import (
 from models.tissue import GREY, WHITE
 from pipelines.config import organs
 
+Mask = NDArray[np.bool_]
+Map = NDArray[np.float32]
 SHOWN_MM = 2.0
 """Voxels that the density is shown on."""
 ENSEMBLE_MM = 3.0
@@ -82,25 +84,51 @@ def tumor_in_space(
             "again when that is mended"
         )
     tissue, labels = store.volume(scan.tissue), store.volume(scan.segmentation)
-    whole = np.isin(labels.array, scan.labels.region("WT").values)
+    whole, core = (np.isin(labels.array, scan.labels.region(r).values) for r in ("WT", "TC"))
+    enhancing = np.isin(labels.array, scan.labels.region("ET").values)
+    ml = np.count_nonzero(enhancing) * labels.voxel_volume_mm3 / MM3_PER_ML
+    return tumor_on_grid(
+        tissue,
+        whole,
+        core if ml >= LEAST_ENHANCING_ML else None,
+        grey_share=prior.invasion.grey_share.median,
+        voxel_mm=voxel_mm,
+    )
+
+
+def tumor_on_grid(
+    tissue: Volume, whole: Mask, core: Mask | None, *, grey_share: float, voxel_mm: float
+) -> TumorInSpace:
+    """Bring masks and tissue to a grid of cubes.
+
+    Args:
+        tissue: 1 CSF, 2 grey, 3 white matter; 0 outside.
+        whole: (i, j, k) what FLAIR shows, on the tissue's grid.
+        core: what the enhancing edge encloses; none for a tumor that does not enhance.
+        grey_share: diffusivity of grey matter as a share of white's.
+        voxel_mm: edge of the cubes.
+
+    Raises:
+        RegimenError: there is no tumor.
+    """
     if not whole.any():
         raise RegimenError("the scan shows no tumor: nothing to grow")
     box = _box((tissue.array > 0) | whole, tissue.spacing_mm)
-    tissue, labels, whole = tissue.cut(box), labels.cut(box), whole[box]
+    tissue, whole = tissue.cut(box), whole[box]
     grid = _grid(tissue, voxel_mm)
     grey, white = (_share(tissue, grid, value) for value in (GREY, WHITE))
     total = grey + white
-    mobility = (white + prior.invasion.grey_share.median * grey) / np.maximum(total, 1e-6)
+    mobility = (white + grey_share * grey) / np.maximum(total, 1e-6)
     domain = Domain(np.where(total > 0.5, mobility, 0.0).astype(np.float32), grid.spacing_mm)
-    volumes = {r: scan.measured(r) for r in ("WT", "TC", "ET")}
-    mm3 = {r: m.volume_mm3 if m else 0.0 for r, m in volumes.items()}
-    core, edges = None, None
-    if mm3["ET"] >= LEAST_ENHANCING_ML * MM3_PER_ML:
-        core = _distance(labels, grid, np.isin(labels.array, scan.labels.region("TC").values))
-        if mm3["TC"] < mm3["WT"]:
-            edges = infiltration_mm(mm3["TC"], mm3["WT"])
-    visible = VisibleTumor.on(domain, _distance(labels, grid, whole), core)
-    return TumorInSpace(visible, grid, edges)
+    edge, edges_mm = None, None
+    if core is not None:
+        edge = _distance(tissue, grid, core[box])
+        inner, outer = (np.count_nonzero(m) * tissue.voxel_volume_mm3 for m in (core[box], whole))
+        if inner < outer:
+            edges_mm = infiltration_mm(inner, outer)
+    return TumorInSpace(
+        VisibleTumor.on(domain, _distance(tissue, grid, whole), edge), grid, edges_mm
+    )
 
 
 def spatial_twin_of(
@@ -128,8 +156,7 @@ def forecast_in_space(
     result = simulate_in_space(
         twin,
         regimen,
-        horizon_days=prior.horizon_days,
-        save_every_days=prior.horizon_days / SAVED,
+        saves=np.linspace(0.0, prior.horizon_days, SAVED + 1),
         threads=THREADS,
         on_member=on_member,
     )
@@ -152,8 +179,7 @@ def preview_in_space(
     found = simulate_in_space(
         twin.median_member,
         regimen,
-        horizon_days=prior.horizon_days,
-        save_every_days=prior.horizon_days / PREVIEWED,
+        saves=np.linspace(0.0, prior.horizon_days, PREVIEWED + 1),
     )
     return found.regions[followed_region(twin, prior)], found.cells
 
@@ -228,9 +254,7 @@ def brain_dose(tumor: TumorInSpace, regimen: Regimen) -> BrainDose | None:
     )
 
 
-def _box(
-    inside: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], spacing_mm: tuple[float, float, float]
-) -> tuple[slice, slice, slice]:
+def _box(inside: Mask, spacing_mm: tuple[float, float, float]) -> tuple[slice, slice, slice]:
     found = ndimage.find_objects(inside.astype(np.uint8))[0]
     i, j, k = (
         slice(max(0, side.start - n), side.stop + n)
@@ -241,8 +265,7 @@ def _box(
 
 def _grid(volume: Volume, voxel_mm: float) -> Volume:
     """Cubes of ``voxel_mm`` that fill the same box."""
-    spacing = np.array(volume.spacing_mm)
-    ratio = voxel_mm / spacing
+    ratio = voxel_mm / np.array(volume.spacing_mm)
     shape = np.ceil(np.array(volume.shape) / ratio).astype(int)
     affine = volume.affine.copy()
     affine[:3, :3] = volume.affine[:3, :3] * ratio
@@ -250,17 +273,13 @@ def _grid(volume: Volume, voxel_mm: float) -> Volume:
     return Volume(np.zeros(tuple(shape), np.uint8), affine, volume.frame_of_reference_uid)
 
 
-def _share(
-    tissue: Volume, grid: Volume, value: int
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def _share(tissue: Volume, grid: Volume, value: int) -> Map:
     """Share of each voxel of the grid that is a tissue."""
     sigma = np.maximum(np.array(grid.spacing_mm) / np.array(tissue.spacing_mm) - 1.0, 0.0) / 3.0
     smooth = ndimage.gaussian_filter((tissue.array == value).astype(np.float32), sigma)
     return np.asarray(resample(tissue.with_array(smooth), grid).array)
 
 
-def _distance(
-    labels: Volume, grid: Volume, mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    signed = signed_distance_mm(mask, labels.spacing_mm)
-    return np.asarray(resample(labels.with_array(signed), grid).array)
+def _distance(place: Volume, grid: Volume, mask: Mask) -> Map:
+    signed = signed_distance_mm(mask, place.spacing_mm)
+    return np.asarray(resample(place.with_array(signed), grid).array)

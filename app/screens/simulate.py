@@ -15,6 +15,8 @@ from app.comparison import (
     QUANTITIES,
     SECOND_AXES,
     Candidate,
+    backtest_rows,
+    calibration_rows,
     comparison_csv,
     comparison_figure,
     comparison_rows,
@@ -33,6 +35,7 @@ from data.treatment import Regimen, RegimenPlan
 from models.inference.prior import beliefs
 from models.simulation import Trajectory
 from models.spatial import SpatialTwin
+from pipelines.calibrate import calibrated_twin
 from pipelines.config import regimen_names, regimen_plan, twin_prior
 from pipelines.simulate import simulate_avatar
 from pipelines.space import (
@@ -85,7 +88,10 @@ def _scene(_avatar: Avatar, key: str) -> Scene | None:
     coarse, fine = (
         tumor_in_space(open_store(), scan, prior, voxel_mm=mm) for mm in (ENSEMBLE_MM, SHOWN_MM)
     )
-    return Scene(spatial_twin_of(coarse, prior, _avatar.record.markers), coarse, fine)
+    twin = spatial_twin_of(coarse, prior, _avatar.record.markers)
+    if _avatar.calibration is not None:
+        twin = calibrated_twin(twin, _avatar.calibration)
+    return Scene(twin, coarse, fine)
 
 
 @st.cache_data(show_spinner=False, max_entries=500)
@@ -291,12 +297,31 @@ with right:
         )
 solved = next((c.forecast for c in candidates if c.forecast), None)
 members = f"{solved.members} members (seed {solved.seed})" if solved else "an ensemble"
+learned = avatar.calibration
+origin = (
+    f"calibrated on {len(learned.days)} scans of this patient"
+    if learned
+    else "not calibrated to this patient's follow-up"
+)
 st.caption(
-    f"In silico: {members} drawn from the {avatar.prior_class} prior, not calibrated to this patient's "
-    "follow-up. Progression: 1.40 times the smallest volume since treatment began (25 % in the product "
+    f"In silico: {members} drawn from the {avatar.prior_class} prior, {origin}. Progression: 1.40 times the smallest volume since treatment began (25 % in the product "
     "of diameters). The model knows no death: no patient lives to the largest volumes shown. "
     f"BED and EQD2 of the tumor with alpha/beta {prior.alpha_beta_gy.median:g} Gy. Days count from the scan."
 )
+if learned:
+    with st.expander(f"What {len(learned.days)} scans taught", expanded=False):
+        st.table(calibration_rows(learned))
+        for flag in learned.flags:
+            st.markdown(f":material/info: {flag[0].upper()}{flag[1:]}.")
+        if learned.backtest:
+            st.markdown("**Tried on the last scan**, which it had not seen")
+            st.table(backtest_rows(learned))
+        days = ", ".join(f"{day:g}" for day in learned.days)
+        st.caption(
+            f"Scans of days {days} since the first, under {learned.given}; {learned.method.upper()}, "
+            f"{learned.solves} solves, seed {learned.seed}. Misfit {learned.misfit:.2f}: distance of the "
+            "scans from the medians in their errors; near 1 or below, they agree."
+        )
 with st.expander("What was assumed, with sources"):
     st.dataframe(
         [

@@ -67,6 +67,10 @@ class StudyFile(_Part):
     variants: VariantFile | None = None
     record: Path | None = None
     segmenter: str | None = None
+    given: Path | None = Field(
+        default=None,
+        description="a regimen: the treatment since the first scan, days counted from it",
+    )
 
     @model_validator(mode="after")
     def _days_differ(self) -> Self:
@@ -91,7 +95,7 @@ def read_study(folder: Path) -> StudyFile:
         )
     study = read_model(path, StudyFile, StudyError)
     named = [p for s in study.scans for p in (*s.sequences.values(), s.brain_mask, s.segmentation)]
-    named += [study.variants.file if study.variants else None, study.record]
+    named += [study.variants.file if study.variants else None, study.record, study.given]
     for item in named:
         if item is not None and not _exists(folder / item):
             raise StudyError(f"{path}: names {item}, but there is no such file in {folder}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
@@ -36,12 +37,15 @@ class DrugEffect(ABC):
 
     def median(self) -> Self:
         """The effect with every parameter at the median of its members."""
-        middle = {
-            f.name: np.median(value, keepdims=True)
-            for f in fields(self)
-            if isinstance(value := getattr(self, f.name), np.ndarray)
-        }
-        return replace(self, **middle)
+        return self._with(lambda values: np.median(values, keepdims=True))
+
+    def taken(self, rows: NDArray[np.intp]) -> Self:
+        """Some of the members, by their numbers."""
+        return self._with(lambda values: values[rows])
+
+    def _with(self, change: Callable[[Values], Values]) -> Self:
+        held = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{k: change(v) for k, v in held.items() if isinstance(v, np.ndarray)})
 
 
 def per_square_meter(cycle: Cycle) -> float:

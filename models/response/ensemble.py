@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -71,6 +71,28 @@ class Response:
     def members(self) -> int:
         """Size of the ensemble."""
         return len(self.alpha_per_gy)
+
+    def median(self) -> Response:
+        """One member, every parameter of it the median."""
+        return self._with(
+            lambda values: np.median(values, keepdims=True), lambda effect: effect.median()
+        )
+
+    def taken(self, rows: NDArray[np.intp]) -> Response:
+        """Some of the members, by their numbers; the same one several times if it is asked for."""
+        return self._with(lambda values: values[rows], lambda effect: effect.taken(rows))
+
+    def _with(
+        self, values: Callable[[Values], Values], effects: Callable[[DrugEffect], DrugEffect]
+    ) -> Response:
+        faster = self.repopulation
+        return replace(
+            self,
+            alpha_per_gy=values(self.alpha_per_gy),
+            alpha_beta_gy=values(self.alpha_beta_gy),
+            drugs={name: effects(effect) for name, effect in self.drugs.items()},
+            repopulation=faster and replace(faster, factor=values(faster.factor)),
+        )
 
     def fractions(self, regimen: Regimen) -> tuple[FractionKill, ...]:
         """Of its radiotherapy, in order of time."""

@@ -128,14 +128,14 @@ def test_a_drug_without_known_kinetics_is_refused():
     )
     cycle = Cycle(drug="aspirin", start_day=0, days=1, dose_mg_m2=1)
     with pytest.raises(RegimenError, match=r"how long a dose of aspirin .* temozolomide"):
-        simulate_in_space(other, Regimen(name="x", cycles=(cycle,)), horizon_days=10)
+        simulate_in_space(other, Regimen(name="x", cycles=(cycle,)), saves=[0.0, 10.0])
 
 
 def test_an_ensemble_is_the_same_on_any_number_of_threads_and_tells_how_far_it_is():
     told: list[tuple[int, int]] = []
-    one = simulate_in_space(twin(), NOTHING, horizon_days=60.0)
+    one = simulate_in_space(twin(), NOTHING, saves=[0.0, 60.0])
     two = simulate_in_space(
-        twin(), NOTHING, horizon_days=60.0, threads=3, on_member=lambda *n: told.append(n)
+        twin(), NOTHING, saves=[0.0, 60.0], threads=3, on_member=lambda *n: told.append(n)
     )
     for region in ("WT", "TC"):
         assert np.array_equal(one.regions[region].volume_mm3, two.regions[region].volume_mm3)
@@ -150,11 +150,11 @@ def test_a_run_ends_when_its_watcher_says_so():
         raise Enough
 
     with pytest.raises(Enough):
-        simulate_in_space(twin(), NOTHING, horizon_days=30.0, threads=2, on_member=stop)
+        simulate_in_space(twin(), NOTHING, saves=[0.0, 30.0], threads=2, on_member=stop)
 
 
 def test_whole_tumor_holds_the_core_and_grows_without_treatment():
-    result = simulate_in_space(twin(), NOTHING, horizon_days=120.0)
+    result = simulate_in_space(twin(), NOTHING, saves=[0.0, 120.0])
     whole, core = (result.regions[r].volume_mm3 for r in ("WT", "TC"))
     assert (whole > core).all()
     assert (np.diff(whole, axis=1) > 0).all()
@@ -164,9 +164,9 @@ def test_whole_tumor_holds_the_core_and_grows_without_treatment():
 def test_the_median_member_lies_within_the_ensemble():
     middle = twin().median_member
     assert middle.members == 1
-    ends = simulate_in_space(twin(), NOTHING, horizon_days=100.0).regions["WT"].volume_mm3[:, -1]
+    ends = simulate_in_space(twin(), NOTHING, saves=[0.0, 100.0]).regions["WT"].volume_mm3[:, -1]
     (found,) = (
-        simulate_in_space(middle, NOTHING, horizon_days=100.0).regions["WT"].volume_mm3[:, -1]
+        simulate_in_space(middle, NOTHING, saves=[0.0, 100.0]).regions["WT"].volume_mm3[:, -1]
     )
     assert ends.min() <= found <= ends.max()
 
