@@ -174,7 +174,12 @@ def demo(
     """Make the demo patients, run them, show a summary and serve the board."""
     from data.samples.public_cases import PATIENT as PUBLIC
     from data.samples.public_cases import write_public_study
-    from pipelines.insilico import PATIENT, write_insilico_study
+    from pipelines.insilico import (
+        FOLLOWED,
+        PATIENT,
+        write_followed_study,
+        write_insilico_study,
+    )
 
     if study is not None:
         run(study, store)
@@ -182,6 +187,9 @@ def demo(
         with err.status("Growing an in-silico patient on the SRI24 atlas"):
             write_insilico_study(folder / PATIENT)
         run(folder / PATIENT, store)
+        with err.status("Following another one over four scans"):
+            write_followed_study(folder / FOLLOWED)
+        run(folder / FOLLOWED, store)
         try:
             with err.status("Fetching a public brain-tumor MR"):
                 write_public_study(folder / PUBLIC)

@@ -39,7 +39,7 @@ def coverage(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Do the twin's 90 % bands hold held-out volumes of in-silico patients, and do they beat simple forecasts?"""
+    """Do the twin's bands hold held-out volumes of in-silico patients, and does it beat simple forecasts?"""
     from models.inference.calibration import METHODS
     from pipelines.coverage import study_coverage
 
@@ -74,9 +74,10 @@ def coverage_text(study: CoverageStudy) -> str:
         f"`avatar reproduce coverage --class {study.prior_class} --patients {study.patients} "
         f"--members {study.members} --method {study.method} --seed {study.seed}`.",
         "",
-        "Truth grows on voxels of 2 mm in a varied head and is seen with noise; the twin has voxels of 3 mm, starts "
-        "from the first visit's masks, is calibrated on days 30 and 60 and forecasts days 90 and 150, without "
-        "treatment. It says that the machinery is sound where its equation is the truth, not that tumors follow it.",
+        "Truth grows on voxels of 2 mm in a varied head and is seen with noise; the twin has voxels of 3 mm, "
+        "starts from the first visit's masks, is calibrated on days 30 and 60 and forecasts days 90 and 150, "
+        "without treatment. It says that the machinery is sound where its equation is the truth, not that "
+        "tumors follow it.",
         "",
         "| | value | 90 % interval |",
         "|---|---|---|",

@@ -304,8 +304,9 @@ origin = (
     else "not calibrated to this patient's follow-up"
 )
 st.caption(
-    f"In silico: {members} drawn from the {avatar.prior_class} prior, {origin}. Progression: 1.40 times the smallest volume since treatment began (25 % in the product "
-    "of diameters). The model knows no death: no patient lives to the largest volumes shown. "
+    f"In silico: {members} drawn from the {avatar.prior_class} prior, {origin}. Progression: "
+    "1.40 times the smallest volume since treatment began (25 % in the product of diameters). The model "
+    "knows no death: no patient lives to the largest volumes shown. "
     f"BED and EQD2 of the tumor with alpha/beta {prior.alpha_beta_gy.median:g} Gy. Days count from the scan."
 )
 if learned:

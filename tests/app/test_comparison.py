@@ -14,6 +14,8 @@ from app.comparison import (
     QUANTITIES,
     SECOND_AXES,
     Candidate,
+    backtest_rows,
+    calibration_rows,
     comparison_csv,
     comparison_figure,
     comparison_rows,
@@ -21,7 +23,7 @@ from app.comparison import (
 from app.densities import KEPT, offer, offered
 from app.jobs import Jobs
 from data.clinical import ClinicalRecord
-from data.prognosis import Band, VolumeForecast
+from data.prognosis import Backtest, Band, Calibration, ParameterBelief, VolumeForecast
 from models.simulation import Trajectory
 from pipelines.config import find_regimen
 
@@ -189,3 +191,41 @@ def test_densities_are_offered_under_their_digest_and_the_oldest_go():
     for n in range(KEPT):
         offer(f"{n}".encode())
     assert offered(first) is None
+
+
+def test_what_scans_taught_is_told_before_and_after_with_units():
+    learned = Calibration(
+        method="es-mda",
+        days=(0.0, 30.0),
+        seen_mm3={"WT": (1e4, 2e4)},
+        given="Observation",
+        parameters=(
+            ParameterBelief(
+                name="velocity",
+                unit="mm/d",
+                prior=(0.03, 0.07, 0.16),
+                posterior=(0.06, 0.08, 0.1),
+                contraction=0.9,
+            ),
+        ),
+        misfit=0.5,
+        flags=(),
+        backtest=(
+            Backtest(
+                region="WT",
+                day=30.0,
+                seen_mm3=2e4,
+                forecast_mm3=(1.5e4, 1.9e4, 2.5e4),
+                last_value_mm3=1e4,
+                exponential_mm3=3e4,
+            ),
+        ),
+        members=((0.0,),),
+        solves=400,
+        seed=1,
+    )
+    (row,) = calibration_rows(learned)
+    assert row["Parameter"] == "velocity (mm/d)"
+    assert row["After (90 %)"] == "0.08 (0.06 to 0.1)"
+    (test,) = backtest_rows(learned)
+    assert list(test.values())[1:] == ["20.0", "19.0 (15.0 to 25.0)", "10.0", "30.0"]
