@@ -367,8 +367,8 @@ def _inflow(v, m, above, below, x, y, z, n, sx, sy):  # type: ignore[no-untyped-
 def _midpoint(u, x, y, z, ring, ni, nj, nk, h, half, a, b, unit, least):  # type: ignore[no-untyped-def]
     """A midpoint step of diffusion and the flow after it, in place; a ring keeps three planes of the middle.
 
-    Indices are unsigned and arrays flat, so that the innermost loops run on vectors; they run over the rows of a
-    plane and the padding between them in one, where no face lets anything in.
+    Indices are unsigned and arrays flat, so that the innermost loops run on vectors; they run over the rows of
+    a plane and the padding between them in one, where no face lets anything in.
     """
     one, two, three = np.uint64(1), np.uint64(2), np.uint64(3)
     sy = nk + two
