@@ -127,7 +127,7 @@ def simulate(
         sys.stdout.write(result.model_dump_json(indent=1) + "\n")
         return
     what = f"{escape(result.regimen)}, {result.region}, {result.model}"
-    table = Table(title=f"{patient}: {what} (in silico, research use only)")
+    table = Table(title=f"{patient}: {what}")
     table.add_column("")
     table.add_column("median", justify="right")
     table.add_column("90 % band", justify="right")
@@ -147,6 +147,7 @@ def simulate(
     table.add_row("progression", middle, f"{early} to {late}")
     table.add_row("dose", f"{result.total_dose_gy:.1f} Gy", f"BED {result.bed_gy:.1f} Gy")
     out.print(table)
+    out.print(f"In silico, {result.members} members, research use only.")
 
 
 @app.command()

@@ -55,6 +55,7 @@ def register(
     still, mover = (sitk.Cast(_image(v), sitk.sitkFloat32) for v in (fixed, moving))
     transform: Any = sitk.Euler3DTransform() if kind == "rigid" else sitk.AffineTransform(3)
     method = sitk.ImageRegistrationMethod()
+    method.SetNumberOfWorkUnits(1)  # several sum in an order of their own each time
     method.SetMetricAsMattesMutualInformation(BINS)
     method.SetMetricSamplingStrategy(method.RANDOM)
     method.SetMetricSamplingPercentage(SAMPLED, SEED)

@@ -250,7 +250,7 @@ def test_a_flagship_patient_opens_with_overlay_variants_survival_and_simulation(
         page.get_by_label("Time of the density").fill("12")
         page.wait_for_function("window.avatarViewer.volumes[2].frame4D === 12")
         page.get_by_text(
-            "day 365 after the scan" if patient.endswith("6692") else "day 912"
+            "day 365 after the scan" if patient.endswith("6692") else "day 913"
         ).wait_for()
         shot(page, f"simulate-{patient}")
     finally:

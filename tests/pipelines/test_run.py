@@ -33,7 +33,15 @@ def test_a_study_becomes_an_avatar_with_every_part_and_its_provenance(make_study
     assert avatar.prior_class == "oligodendroglioma"
     assert [f.regimen for f in avatar.forecasts][:2] == ["Observation", "Stupp"]
     steps = [p.step for p in avatar.provenance]
-    assert steps == ["segment", "measure", "annotate", "survival", "simulate"]
+    assert steps == [
+        "segment",
+        "measure",
+        "tissue",
+        "annotate",
+        "survival",
+        "calibrate",
+        "simulate",
+    ]
     sources = {s.name for p in avatar.provenance for s in p.sources}
     assert {"t1c.nii.gz", "flair.nii.gz", "mask.nii.gz", "calls.vcf", "record.yaml"} == sources
 
@@ -45,7 +53,7 @@ def test_a_second_run_redoes_nothing_and_gives_the_same_bytes(make_study, store)
     second = run_study(folder, store, watch=reports.append).to_json()
     assert first == second
     computed = [r for r in reports if r.step not in ("ingest", "annotate", "assemble")]
-    assert len(computed) == 3
+    assert len(computed) == 5
     assert all(r.reused for r in computed)
 
 
