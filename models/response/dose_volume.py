@@ -141,7 +141,12 @@ class Organ(BaseModel):
 
     def ntcp(self, eqd2: DoseVolume) -> float:
         """Probability of the endpoint: Phi((gEUD - TD50) / (m TD50)) with a = 1 / n."""
-        return float(ndtr((eqd2.geud(1.0 / self.n) - self.td50_gy) / (self.m * self.td50_gy)))
+        return float(self.ntcp_at(eqd2.geud(1.0 / self.n)))
+
+    def ntcp_at(self, geud_gy: ArrayLike) -> NDArray[np.float64]:
+        """The same for generalized equivalent uniform doses that are known already."""
+        off = np.asarray(geud_gy, np.float64) - self.td50_gy
+        return np.asarray(ndtr(off / (self.m * self.td50_gy)))
 
     def broken_limits(self, eqd2: DoseVolume) -> tuple[DoseLimit, ...]:
         """Those of its limits that a dose exceeds."""
