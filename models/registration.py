@@ -106,6 +106,16 @@ def centers_on_each_other(fixed: Volume, moving: Volume) -> Matrix:
     return matrix
 
 
+def shrunk(volume: Volume, factor: int) -> Volume:
+    """Blocks of ``factor`` voxels along each axis averaged: what is enough to register by, in less time."""
+    small = sitk.BinShrink(sitk.Cast(_image(volume), sitk.sitkFloat32), [factor] * 3)
+    affine = volume.affine.copy()
+    affine[:3, :3] *= factor
+    affine[:3, 3] = volume.world(np.full(3, (factor - 1) / 2.0))
+    array = sitk.GetArrayFromImage(small).transpose(2, 1, 0)
+    return Volume(np.ascontiguousarray(array), affine, volume.frame_of_reference_uid)
+
+
 def resample(volume: Volume, grid: Volume, matrix: Matrix | None = None) -> Volume:
     """``volume`` on the grid of another, linearly interpolated, zero from outside.
 

@@ -10,13 +10,16 @@ from data.imaging import Segmentation, Volume
 from data.provenance import Provenance, Source, versions_of
 from data.samples.sri24 import load_sri24
 from data.store import AvatarStore
-from models.registration import centers_on_each_other, register, resample
+from models.registration import centers_on_each_other, register, resample, shrunk
 from models.segmentation.base import brain_mask
 from models.tissue import tissue_map
 from pipelines.steps import StepReport, StepResult, Watch, remembered
 
 TOLD_BY = ("t1", "t1c", "t2", "flair")
 """Sequences that tell tissue; the atlas is registered to the first that is there."""
+
+ATLAS_SHRUNK = 2
+"""Times that the atlas's voxels of 1 mm are made larger for the registration."""
 
 
 class TissueResult(StepResult):
@@ -95,7 +98,7 @@ def _tissue(
     skull = atlas.t1.with_array((atlas.t1.array > 0).astype(np.uint8))
     matrix = register(
         images[0],
-        atlas.t1,
+        shrunk(atlas.t1, ATLAS_SHRUNK),
         kind="affine",
         starts=[np.eye(4), centers_on_each_other(inside, skull)],
         fixed_mask=(inside.array > 0) & ~tumor,

@@ -6,7 +6,7 @@ from scipy.spatial.transform import Rotation
 
 from data.errors import ImageError
 from data.imaging import Volume
-from models.registration import centers_on_each_other, register, resample
+from models.registration import centers_on_each_other, register, resample, shrunk
 from models.segmentation.head import Upright, brain_of, shows_whole_head
 
 
@@ -46,6 +46,17 @@ def test_a_turned_image_of_another_contrast_is_brought_back_within_a_millimetre(
     points = fixed.world(np.argwhere(fixed.array > 0)[::50].astype(float))
     points = np.c_[points, np.ones(len(points))].T
     assert np.linalg.norm(((found - truth) @ points)[:3], axis=0).max() < 1.0
+
+
+def test_a_shrunk_image_is_where_it_was():
+    rng = np.random.default_rng(0)
+    affine = np.array([[0, -1.0, 0, 5], [1.0, 0, 0, -7], [0, 0, 2.0, 3], [0, 0, 0, 1]], float)
+    image = Volume(rng.random((8, 6, 4)).astype(np.float32), affine)
+    small = shrunk(image, 2)
+    assert small.shape == (4, 3, 2)
+    assert small.array[1, 2, 0] == pytest.approx(image.array[2:4, 4:6, 0:2].mean())
+    corners = image.world(np.array([[2.0, 4.0, 0.0], [3.0, 5.0, 1.0]]))
+    assert small.world(np.array([1.0, 2.0, 0.0])) == pytest.approx(corners.mean(0))
 
 
 def test_registration_begins_at_the_better_of_two_starts():
