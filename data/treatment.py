@@ -30,6 +30,25 @@ class Fraction(_Noun):
     dose_gy: float = Field(ge=0, le=30)
 
 
+class Adaptive(_Noun):
+    """When cycles of a drug are left out, by the tumor's volume as a share of that before its first cycle.
+
+    Zhang 2017 (Nat Commun 8:1816) stopped at half and began again at all of it.
+    """
+
+    pause_below: float = Field(default=0.5, gt=0, lt=1)
+    resume_from: float = Field(default=1.0, gt=0, le=2)
+
+    @model_validator(mode="after")
+    def _pauses_before_it_resumes(self) -> Self:
+        if self.resume_from <= self.pause_below:
+            raise ValueError(
+                f"treatment resumes from {self.resume_from:g}, which is not above where it pauses, "
+                f"{self.pause_below:g}"
+            )
+        return self
+
+
 class _Drug(_Noun):
     """A drug and one daily dose of it: in mg/m2, or in mg."""
 
@@ -46,9 +65,10 @@ class _Drug(_Noun):
 
 
 class Cycle(_Drug):
-    """A drug given once a day on consecutive days."""
+    """A drug given once a day on consecutive days; an adaptive one is left out while the tumor is small."""
 
     days: int = Field(gt=0, le=int(MAX_DAY))
+    adaptive: Adaptive | None = None
 
     @property
     def end_day(self) -> float:
@@ -203,6 +223,7 @@ class DrugCourse(_Drug):
     days_per_cycle: int = Field(gt=0, le=int(MAX_DAY))
     cycles: int = Field(default=1, gt=0, le=MAX_CYCLES)
     every_days: float = Field(default=28, gt=0, le=366)
+    adaptive: Adaptive | None = None
 
     def expand(self) -> tuple[Cycle, ...]:
         """The single cycles."""
@@ -213,6 +234,7 @@ class DrugCourse(_Drug):
                 days=self.days_per_cycle,
                 dose_mg_m2=self.dose_mg_m2,
                 dose_mg=self.dose_mg,
+                adaptive=self.adaptive,
             )
             for n in range(self.cycles)
         )

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from data.clinical import Markers
 from data.prognosis import Band, VolumeForecast
-from data.treatment import Regimen
-from models.growth.base import GrowthLaw
+from data.treatment import Cycle, Regimen
+from models.growth.base import GrowthLaw, Treatment
 from models.growth.logistic import Logistic
 from models.inference.prior import TwinPrior
 from models.response import radiotherapy
@@ -27,6 +27,8 @@ PROGRESSION_FACTOR = 1.25**1.5
 """RANO's 25 % in the product of diameters, as a volume of the same shape: 1.40."""
 MEASURABLE_MM3 = np.pi / 6 * 10.0**3
 """A sphere of 10 mm, the smallest measurable lesion of RANO: growth below it is not called."""
+MOST_LOG_KILL = 50.0
+"""No cell is left of any tumor."""
 BAND_LEVEL = 0.9
 QUANTILES = ((1 - BAND_LEVEL) / 2, 0.5, (1 + BAND_LEVEL) / 2)
 
@@ -130,20 +132,23 @@ def simulate(
     law, clock = growth or Logistic(), twin.response.clock(regimen)
     events = _events(twin, regimen, horizon_days)
     saves = saved_days(horizon_days, save_every_days)
-    volume, gone = twin.volume_mm3, clock.gone(0.0)
+    state, gone = law.start(twin.volume_mm3), clock.gone(0.0)
     saved = np.empty((twin.members, len(saves)))
-    upcoming = iter([*events, (np.inf, np.ones(twin.members))])
-    day, surviving = next(upcoming)
+    pauses = _Pauses(twin.members)
+    upcoming = iter([*events, _Event(np.inf, "surgery", np.zeros(twin.members))])
+    event = next(upcoming)
     for column, save in enumerate(saves):
-        while day <= save:
-            now = clock.gone(day)
-            volume = law.flow(volume, twin.rate_per_day, twin.capacity_mm3, now - gone) * surviving
+        while event.day <= save:
+            now = clock.gone(event.day)
+            state = law.flow(state, twin.rate_per_day, twin.capacity_mm3, now - gone)
+            given = pauses.given(event, law.tumor(state))
+            state = state * np.exp(-law.met_by(event.treatment) * event.log_kill * given)
             gone = now
-            day, surviving = next(upcoming)
+            event = next(upcoming)
         now = clock.gone(save)
-        volume = law.flow(volume, twin.rate_per_day, twin.capacity_mm3, now - gone)
+        state = law.flow(state, twin.rate_per_day, twin.capacity_mm3, now - gone)
         gone = now
-        saved[:, column] = volume
+        saved[:, column] = law.tumor(state)
     return Trajectory(saves, saved)
 
 
@@ -152,13 +157,52 @@ def saved_days(horizon_days: float, every_days: float) -> Values:
     return np.append(np.arange(0.0, horizon_days, every_days), horizon_days)
 
 
-def _events(twin: Twin, regimen: Regimen, horizon_days: float) -> list[tuple[float, Values]]:
-    """(day, surviving share per member) in order of time."""
-    everyone = np.ones(twin.members)
-    events = [(r.day, (1.0 - r.extent) * everyone) for r in regimen.resections]
-    events += [(f.day, np.exp(-f.log_kill)) for f in twin.response.fractions(regimen)]
-    events += [(d.day, np.exp(-d.log_kill)) for d in twin.response.doses(regimen)]
-    return sorted((e for e in events if e[0] <= horizon_days), key=lambda e: e[0])
+@dataclass(frozen=True)
+class _Event:
+    """What kills on a day, and of a drug the cycle that it is given in."""
+
+    day: float
+    treatment: Treatment
+    log_kill: Values
+    cycle: Cycle | None = None
+
+
+class _Pauses:
+    """Which members are given an adaptive drug: decided at the start of each of its cycles."""
+
+    def __init__(self, members: int) -> None:
+        self._members = members
+        self._before: dict[str, Values] = {}
+        self._on: dict[str, Values] = {}
+
+    def given(self, event: _Event, volume: Values) -> Values:
+        """1 for members that get it, 0 for those whose cycle is left out."""
+        cycle = event.cycle
+        if cycle is None or cycle.adaptive is None:
+            return np.ones(self._members)
+        if cycle.drug not in self._before:
+            self._before[cycle.drug], self._on[cycle.drug] = volume, np.ones(self._members)
+        if event.day == cycle.start_day:
+            share = volume / self._before[cycle.drug]
+            on = np.where(share < cycle.adaptive.pause_below, 0.0, self._on[cycle.drug])
+            self._on[cycle.drug] = np.where(share >= cycle.adaptive.resume_from, 1.0, on)
+        return self._on[cycle.drug]
+
+
+def _events(twin: Twin, regimen: Regimen, horizon_days: float) -> list[_Event]:
+    """In order of time."""
+    events = [
+        _Event(r.day, "surgery", np.full(twin.members, removal_log_kill(r.extent)))
+        for r in regimen.resections
+    ]
+    events += [_Event(f.day, "radiotherapy", f.log_kill) for f in twin.response.fractions(regimen)]
+    events += [_Event(d.day, "drug", d.log_kill, d.cycle) for d in twin.response.doses(regimen)]
+    return sorted((e for e in events if e.day <= horizon_days), key=lambda e: e.day)
+
+
+def removal_log_kill(extent: float) -> float:
+    """What removing a share of the cells comes to; of all of them, more than any tumor has."""
+    return float(min(-np.log1p(-extent), MOST_LOG_KILL)) if extent < 1.0 else MOST_LOG_KILL
 
 
 def forecast(

@@ -28,7 +28,7 @@ from models.growth.visible import (
 from models.inference.prior import TwinPrior
 from models.response.ensemble import Response
 from models.response.pharmacokinetics import KINETICS
-from models.simulation import Trajectory
+from models.simulation import Trajectory, removal_log_kill
 
 Values = NDArray[np.float64]
 Field = NDArray[np.floating[Any]]
@@ -37,8 +37,6 @@ EDGES: Mapping[str, float] = {"WT": FLAIR_EDGE, "TC": ENHANCING_EDGE}
 """Cell fraction at a region's edge."""
 STEP_DAYS = 8.0
 """Longest step: on a 2-mm head its volumes are within 1 % of those of half a day (benchmarks/twin.py)."""
-MOST_LOG_KILL = 50.0
-"""What removal of everything comes to: no cell is left of any tumor."""
 EDGE_SHARE = 0.95
 """Of the prescribed dose at the edge of a planned target."""
 
@@ -239,8 +237,7 @@ def _kills(
     """Resections and fractions; equal fractions share one map."""
     for resection in regimen.resections:
         removed = twin.tumor.region_mm(resection.region) <= resection.margin_mm
-        most = min(-np.log1p(-resection.extent), MOST_LOG_KILL) if resection.extent < 1 else None
-        yield Kill(resection.day, np.where(removed, most or MOST_LOG_KILL, 0.0))
+        yield Kill(resection.day, np.where(removed, removal_log_kill(resection.extent), 0.0))
     share = relative_dose(twin.tumor, regimen, dose_map)
     maps: dict[tuple[float, float], float | Field] = {}
     for fraction in twin.response.fractions(regimen):
@@ -256,6 +253,11 @@ def _kills(
 
 def _known_doses(twin: SpatialTwin, regimen: Regimen) -> Iterable[Any]:
     for dose in twin.response.doses(regimen):
+        if dose.cycle.adaptive is not None:
+            raise RegimenError(
+                f"{regimen.name}: adaptive cycles of {dose.drug} are decided by the volume as it goes, "
+                "which the twin in space does not do; simulate it without space (--lumped)"
+            )
         if dose.drug not in KINETICS:
             raise RegimenError(
                 f"{regimen.name}: how long a dose of {dose.drug} acts is not known; drugs with known "

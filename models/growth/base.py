@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 Values = NDArray[Any]
 
 
-class GrowthLaw(BaseModel, ABC):
-    """An exact flow: volume now to volume later, vectorised over members of an ensemble.
+Treatment = Literal["radiotherapy", "drug", "surgery"]
 
-    Members of the family carry their parameters at the call, because each member of an ensemble has
-    its own.
+
+class GrowthLaw(BaseModel, ABC):
+    """A flow: state now to state later, vectorised over members of an ensemble.
+
+    A state is (compartments, members) in mm3; most laws have one compartment. Laws carry their rate and
+    capacity at the call, because each member of an ensemble has its own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: str
 
+    def start(self, volume: Values) -> Values:
+        """The state (compartments, members) of a tumor's volume (members,)."""
+        return volume[None]
+
+    def tumor(self, state: Values) -> Values:
+        """The tumor's volume (members,) of a state."""
+        return np.asarray(state.sum(0))
+
+    def met_by(self, treatment: Treatment) -> Values:
+        """Share of a treatment's log-kill that each compartment meets, (compartments, 1)."""
+        return np.ones((1, 1))
+
     @abstractmethod
     def flow(self, volume: Values, rate: Values, capacity: Values, days: Values | float) -> Values:
-        """Volume (mm3) after ``days`` with growth ``rate`` (1/day) and ``capacity`` (mm3)."""
+        """State (mm3) after ``days`` with growth ``rate`` (1/day) and ``capacity`` (mm3)."""

@@ -33,11 +33,12 @@ class FractionKill:
 
 @dataclass(frozen=True)
 class DoseKill:
-    """One dose of a drug and the log-kill per member that it comes to."""
+    """One dose of a drug, the log-kill per member that it comes to, and the cycle it is of."""
 
     day: float
     drug: str
     log_kill: Values
+    cycle: Cycle
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ class Response:
                 raise RegimenError(f"{regimen.name}: {error}") from error
             if log_kill.any():
                 days = cycle.start_day + np.arange(cycle.days)
-                found += [DoseKill(float(day), cycle.drug, log_kill) for day in days]
+                found += [DoseKill(float(day), cycle.drug, log_kill, cycle) for day in days]
         return tuple(sorted(found, key=lambda dose: dose.day))
 
     def clock(self, regimen: Regimen) -> GrowthClock:

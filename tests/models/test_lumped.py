@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from data.clinical import Markers
 from data.errors import RegimenError
-from data.treatment import Cycle, Fraction, Regimen
+from data.treatment import Adaptive, Cycle, Fraction, Regimen, Resection
+from models.growth.competition import Competition
 from models.growth.logistic import Logistic
 from models.growth.registry import GROWTH_LAWS
 from models.response import radiotherapy
@@ -115,11 +117,109 @@ def test_more_drug_never_leaves_more_cells(less, extra):
 def test_every_growth_law_composes_and_never_shrinks(kind):
     law = GROWTH_LAWS[kind](kind=kind)
     v, r, k = np.array([1.0, 100.0, 4e4]), np.full(3, 0.02), np.full(3, 5e4)
-    once = law.flow(v, r, k, 50.0)
-    twice = law.flow(law.flow(v, r, k, 20.0), r, k, 30.0)
-    assert twice == pytest.approx(once, rel=1e-12)
-    assert (once >= v).all()
-    assert law.flow(np.zeros(3), r, k, 50.0) == pytest.approx(0.0)
+    once = law.flow(law.start(v), r, k, 50.0)
+    twice = law.flow(law.flow(law.start(v), r, k, 20.0), r, k, 30.0)
+    assert law.tumor(twice) == pytest.approx(law.tumor(once), rel=1e-6)
+    assert (law.tumor(once) >= v).all()
+    assert law.tumor(law.start(v)) == pytest.approx(v)
+    assert law.flow(law.start(np.zeros(3)), r, k, 50.0) == pytest.approx(0.0)
+    for treatment in ("radiotherapy", "drug", "surgery"):
+        met = law.met_by(treatment)
+        assert met.shape == (len(law.start(v)), 1)
+        assert ((met >= 0) & (met <= 1)).all()
+
+
+@pytest.mark.parametrize("kind", sorted(GROWTH_LAWS))
+@settings(deadline=None, max_examples=15)
+@given(dose=st.floats(0, 6), extra=st.floats(0, 6), rate=st.floats(1e-3, 0.1))
+def test_a_regimen_means_the_same_to_every_law(kind, dose, extra, rate):
+    """More dose never leaves more, whatever grows."""
+    law = GROWTH_LAWS[kind](kind=kind)
+
+    def end(given_):
+        regimen = Regimen(
+            name="x",
+            fractions=tuple(Fraction(day=float(n), dose_gy=given_) for n in range(5)),
+            resections=(Resection(day=20.0, extent=0.5),),
+        )
+        return simulate(twin(rate=rate), regimen, horizon_days=30, growth=law).volume_mm3[0, -1]
+
+    assert end(dose + extra) <= end(dose) * (1 + 1e-9)
+
+
+def test_resection_leaves_its_share_of_every_law():
+    half = Regimen(name="x", resections=(Resection(day=0.0, extent=0.5),))
+    for kind in GROWTH_LAWS:
+        law = GROWTH_LAWS[kind](kind=kind)
+        left = simulate(twin(), half, horizon_days=7, growth=law).volume_mm3[0, 0]
+        assert left == pytest.approx(5e3)
+
+
+def test_competition_without_resistant_cells_is_logistic():
+    law = Competition(resistant_share=0.0)
+    v, r, k = np.array([1e3]), np.array([0.05]), np.array([5e4])
+    assert law.tumor(law.flow(law.start(v), r, k, 60.0)) == pytest.approx(
+        Logistic().flow(v, r, k, 60.0), rel=1e-6
+    )
+
+
+def test_a_drug_leaves_resistant_cells_and_radiation_does_not():
+    law = Competition(resistant_share=0.2)
+    drug = Regimen(
+        name="d", cycles=(Cycle(drug="temozolomide", start_day=0, days=1, dose_mg_m2=1e4),)
+    )
+    ray = Regimen(name="r", fractions=(Fraction(day=0, dose_gy=30),))
+    after = [simulate(twin(), g, horizon_days=7, growth=law).volume_mm3[0, 0] for g in (drug, ray)]
+    assert after[0] == pytest.approx(0.2 * 1e4, rel=1e-3)
+    assert after[1] < 1.0
+
+
+def adaptive(**rule) -> Regimen:
+    cycles = tuple(
+        Cycle(
+            drug="temozolomide",
+            start_day=28.0 * n,
+            days=5,
+            dose_mg_m2=200,
+            adaptive=Adaptive(**rule) if rule else None,
+        )
+        for n in range(20)
+    )
+    return Regimen(name="x", cycles=cycles)
+
+
+def test_adaptive_cycles_pause_below_and_resume_at_their_volumes():
+    rule = {"pause_below": 0.5, "resume_from": 1.0}
+    path = simulate(
+        twin(rate=0.012), adaptive(**rule), horizon_days=560, save_every_days=1.0
+    ).volume_mm3[0]
+    start = path[0] / np.exp(-0.2)  # the first dose is in it
+    begins = np.arange(1, 20) * 28
+    dropped = np.array([path[n + 4] < path[n - 1] for n in begins])
+    share = path[begins - 1] / start
+    assert (~dropped[share < 0.45]).all()
+    assert dropped[share > 1.05].all()
+    assert dropped.any()
+    assert (~dropped).any()
+
+
+def test_pausing_holds_resistant_cells_down_longer_than_giving_all():
+    law = Competition(resistant_share=0.02, resistant_fitness=0.7)
+    start = twin(volume=3e4, rate=0.03, capacity=4e4)
+    goal = 1.2 * 3e4
+
+    def passes(regimen):
+        path = simulate(start, regimen, horizon_days=560, growth=law, save_every_days=1.0)
+        above = path.volume_mm3[0] >= goal
+        return path.days[above.argmax()] if above.any() else np.inf
+
+    paused = passes(adaptive(pause_below=0.5, resume_from=0.95))
+    assert paused > passes(adaptive())
+
+
+def test_an_adaptive_rule_that_resumes_below_its_pause_is_refused():
+    with pytest.raises(ValidationError, match="not above where it pauses"):
+        Adaptive(pause_below=0.5, resume_from=0.4)
 
 
 def test_gompertz_slows_down_as_its_equation_says():

@@ -7,6 +7,7 @@ import pytest
 
 from data.errors import RegimenError
 from data.treatment import (
+    Adaptive,
     Cycle,
     Fraction,
     MapTarget,
@@ -129,6 +130,12 @@ def test_a_drug_without_known_kinetics_is_refused():
     cycle = Cycle(drug="aspirin", start_day=0, days=1, dose_mg_m2=1)
     with pytest.raises(RegimenError, match=r"how long a dose of aspirin .* temozolomide"):
         simulate_in_space(other, Regimen(name="x", cycles=(cycle,)), saves=[0.0, 10.0])
+
+
+def test_adaptive_cycles_are_refused_in_space_with_the_way_out():
+    cycle = Cycle(drug="temozolomide", start_day=0, days=5, dose_mg_m2=200, adaptive=Adaptive())
+    with pytest.raises(RegimenError, match="--lumped"):
+        simulate_in_space(twin(), Regimen(name="x", cycles=(cycle,)), saves=[0.0, 10.0])
 
 
 def test_an_ensemble_is_the_same_on_any_number_of_threads_and_tells_how_far_it_is():
