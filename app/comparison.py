@@ -159,6 +159,7 @@ def comparison_rows(candidates: list[Candidate], record: ClinicalRecord) -> dict
         "Time to progression": _progression,
         "90 % band": _progression_band,
         f"Progress within {horizon}": _progressed,
+        "Twin": lambda c: c.forecast.model if c.forecast else "running",
         "Radiotherapy": _radiotherapy,
         "BED, EQD2 of the tumor": _tumor_dose,
         "BED3 (late effects)": lambda c: _gray(bed_gy(c.regimen.fraction_doses_gy, 3.0)),

@@ -99,6 +99,7 @@ def test_the_table_tells_progression_doses_and_grams_for_the_body():
     stupp = dict(zip(rows["Endpoint"], rows["A: Stupp"], strict=True))
     assert stupp["Time to progression"] == "day 15"
     assert stupp["90 % band"] == "day 5 to after day 20"
+    assert stupp["Twin"] == "in space"
     assert stupp["Radiotherapy"] == "60.0 Gy in 30, margin"
     assert stupp["BED3 (late effects)"] == "100.0 Gy"
     # 42 x 75 + 5 x 150 + 25 x 200 mg/m2 over 2.00 m2 (Mosteller)
