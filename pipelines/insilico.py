@@ -13,7 +13,7 @@ from data.imaging import Volume
 from data.io.nifti import encode_nifti
 from data.samples.shared_cases import write_yaml
 from data.samples.sri24 import load_sri24
-from models.phantom.anatomy import Anatomy, coarsened, vary
+from models.phantom.anatomy import Anatomy, coarsened
 from models.phantom.contrast import render
 from models.phantom.lesion import CORE, EDEMA, ENHANCING, grow_lesion
 from models.phantom.longitudinal import Visit, grow_patient
@@ -99,7 +99,7 @@ def write_followed_study(folder: Path) -> Path:
     prior = twin_prior("glioblastoma")
     fine = _anatomy(atlas.white, atlas.grey, atlas.csf)
     patient = grow_patient(
-        vary(coarsened(fine, COARSE), rng), prior, FOLLOWED_DAYS, rng, detected_mm3=FOLLOWED_MM3
+        coarsened(fine, COARSE), prior, FOLLOWED_DAYS, rng, detected_mm3=FOLLOWED_MM3
     )
     affine = np.diag([*patient.anatomy.spacing_mm, 1.0])
     scans = []

@@ -51,8 +51,8 @@ from pipelines.space import (
     tumor_in_space,
 )
 
+# What is compared at first. A comment: Streamlit writes a string that stands alone on the page.
 FIRST = ("stupp", "hypofractionated", "observation", "resection-stupp")
-"""What is compared at first; without what the class's prior says nothing of."""
 POLLED_SECONDS = 0.5
 
 
