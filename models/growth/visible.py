@@ -12,6 +12,7 @@ Biol 41:835), whose speed, 5/sqrt(6), is within 2 % of the slowest, 2.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,8 @@ Mask = NDArray[np.bool_]
 
 ENHANCING_EDGE = 0.80
 FLAIR_EDGE = 0.16
+EDGES: Mapping[str, float] = {"WT": FLAIR_EDGE, "TC": ENHANCING_EDGE}
+"""Cell fraction at the edge of each region."""
 FAR = 100.0
 """Infiltration lengths, where nothing is left of a front; farther ones overflow."""
 LEAST = 1e-6

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from models.growth.field import Domain, solve
 from models.growth.visible import (
-    ENHANCING_EDGE,
+    EDGES,
     FLAIR_EDGE,
     VisibleTumor,
     place_on_wave,
@@ -30,7 +30,6 @@ from models.phantom.lesion import seed_point
 from models.phantom.noise import smooth_noise
 
 Mask = NDArray[np.bool_]
-EDGES = {"WT": FLAIR_EDGE, "TC": ENHANCING_EDGE}
 SEED_RADIUS_MM = 6.0
 LONGEST_DAYS = 4000.0
 CHECKED_DAYS = 15.0
