@@ -13,7 +13,7 @@ from models.tissue import CSF, GREY, WHITE
 from pipelines.assemble import run_study
 from pipelines.config import find_regimen, twin_prior
 from pipelines.shared_studies import write_shared_study
-from pipelines.simulate import simulate_avatar
+from pipelines.simulate import forecasts_of, simulate_avatar
 from pipelines.space import spatial_twin_of, tumor_in_space
 
 PATIENTS = ("TCGA-FG-6692", "TCGA-DU-7294")
@@ -126,6 +126,31 @@ def test_mgmt_decides_when_the_glioblastoma_in_space_progresses(run):
         months[state] = (found.progression_days[1] - 28.0) / 30.4375
     assert months["absent"] == pytest.approx(4.99, abs=1.0)
     assert months["present"] == pytest.approx(9.51, abs=2.0)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("space")
+def test_the_radiosensitivity_of_clonogens_would_delay_progression_in_space(run):
+    """Why the prior has another one there: docs/TWIN.md."""
+    store, avatars = run
+    avatar, prior = avatars["TCGA-FG-6692"], twin_prior("glioblastoma")
+    invasion = prior.invasion.model_copy(update={"alpha_per_gy": None})
+    clonogenic = prior.model_copy(update={"invasion": invasion})
+    markers = avatar.record.markers.model_copy(update={"mgmt_methylation": "absent"})
+    (found,) = forecasts_of(avatar.latest_scan, markers, clonogenic, [find_regimen("stupp")], store)
+    assert (found.progression_days[1] - 28.0) / 30.4375 == pytest.approx(8.7, abs=0.8)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("space")
+def test_edges_tell_an_infiltration_length_where_the_tumor_enhances(run):
+    store, avatars = run
+    told = [
+        tumor_in_space(store, a.latest_scan, twin_prior(a.prior_class), voxel_mm=3.0).edges_mm
+        for a in (avatars[p] for p in PATIENTS)
+    ]
+    assert told[0] == pytest.approx(1.0, abs=0.05)
+    assert told[1] is None
 
 
 def test_a_scan_without_a_tissue_map_says_why_it_cannot_grow_in_space(make_study, tmp_path):
