@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from data.treatment import MarginTarget, RegimenPlan, UniformTarget
 
 MOST_FRACTIONS = 40
-WHOLE_BRAIN_MM = 40
+WHOLE_BRAIN_MM = 51
 """The margin slider's end: no margin, but all of the brain."""
 START_DAY = 28.0
 """Of radiotherapy that is added to a regimen without any."""
@@ -43,12 +44,12 @@ def edit_plan(letter: str, plans: dict[str, RegimenPlan], default: str) -> Regim
         "surgery": _surgery(letter, key, plan),
         "drugs": _drugs(letter, key, plan),
     }
-    changes["delay_days"] = float(
-        st.slider(
-            f"Delay {letter} (days)", 0, 90, int(plan.delay_days), 1, key=f"delay-{key}",
-            help="Of radiotherapy and drugs; surgery stays.",
-        )
+    delay = st.slider(
+        f"Delay {letter} (days)",
+        0, _end(90, plan.delay_days), round(plan.delay_days), 1, key=f"delay-{key}",
+        help="Of radiotherapy and drugs; surgery stays.",
     )  # fmt: skip
+    changes["delay_days"] = _kept(delay, plan.delay_days, 0.5)
     given = plan.model_dump() | changes
     edited = RegimenPlan.model_validate(given)
     if edited != plan:
@@ -58,18 +59,20 @@ def edit_plan(letter: str, plans: dict[str, RegimenPlan], default: str) -> Regim
 
 def _radiotherapy(letter: str, key: str, plan: RegimenPlan) -> list[dict[str, Any]]:
     known = plan.radiotherapy[0] if plan.radiotherapy else None
+    dose_known = known.dose_per_fraction_gy if known else 0.0
+    count = known.fractions if known else 0
     dose = st.slider(
         f"Dose per fraction {letter} (Gy)",
-        0.0, 8.0, known.dose_per_fraction_gy if known else 0.0, 0.1, key=f"dose-{key}",
+        0.0, float(_end(8, dose_known)), dose_known, 0.1, key=f"dose-{key}",
     )  # fmt: skip
     number = st.slider(
         f"Fractions {letter}",
-        0, MOST_FRACTIONS, known.fractions if known else 0, 1, key=f"fractions-{key}",
+        0, _end(MOST_FRACTIONS, count), count, 1, key=f"fractions-{key}",
     )  # fmt: skip
     twice, missed = st.columns(2)
     per_day = twice.selectbox(
-        f"Per day {letter}", (1, 2), index=known.per_day - 1 if known else 0, key=f"perday-{key}",
-        help="Two are six hours apart.",
+        f"Per day {letter}", (1, 2, 3, 4), index=known.per_day - 1 if known else 0,
+        key=f"perday-{key}", help="Six hours apart unless the regimen says otherwise.",
     )  # fmt: skip
     lost = missed.text_input(
         f"Missed {letter}",
@@ -82,7 +85,7 @@ def _radiotherapy(letter: str, key: str, plan: RegimenPlan) -> list[dict[str, An
         return []
     changed = {
         "fractions": number,
-        "dose_per_fraction_gy": _kept(dose, known.dose_per_fraction_gy if known else None, 0.05),
+        "dose_per_fraction_gy": _kept(dose, dose_known, 0.05),
         "per_day": per_day,
         "missed": tuple(word.strip() for word in lost.split(",") if word.strip()),
     }
@@ -90,22 +93,29 @@ def _radiotherapy(letter: str, key: str, plan: RegimenPlan) -> list[dict[str, An
     return [first | changed, *(course.model_dump() for course in plan.radiotherapy[1:])]
 
 
-def _kept(shown: float, given: float | None, step: float) -> float:
+def _kept(shown: float, given: float, step: float) -> float:
     """What the plan says, where a slider's steps are too coarse to show it exactly."""
-    return given if given is not None and abs(shown - given) <= step else shown
+    return given if abs(shown - given) <= step + 1e-9 else float(shown)
+
+
+def _end(usual: int, given: float) -> int:
+    """Where a slider ends: farther out for a plan that goes farther."""
+    return max(usual, int(np.ceil(given)))
 
 
 def _target(letter: str, key: str, plan: RegimenPlan) -> dict[str, Any]:
     known = plan.target if isinstance(plan.target, MarginTarget) else None
     margin = st.slider(
         f"Margin about the core {letter} (mm)",
-        0, WHOLE_BRAIN_MM, int(known.margin_mm) if known else WHOLE_BRAIN_MM, 1, key=f"margin-{key}",
+        0, WHOLE_BRAIN_MM, round(known.margin_mm) if known else WHOLE_BRAIN_MM, 1,
+        key=f"margin-{key}",
         help="Clinical target volume; 3 mm more are planned, and the dose falls off outside. "
         f"{WHOLE_BRAIN_MM}: all of the brain.",
     )  # fmt: skip
     if margin == WHOLE_BRAIN_MM:
         return UniformTarget().model_dump()
-    return (known or MarginTarget()).model_dump() | {"margin_mm": float(margin)}
+    target = known or MarginTarget(margin_mm=margin)
+    return target.model_dump() | {"margin_mm": _kept(margin, target.margin_mm, 0.5)}
 
 
 def _surgery(letter: str, key: str, plan: RegimenPlan) -> list[dict[str, Any]]:
@@ -118,7 +128,8 @@ def _surgery(letter: str, key: str, plan: RegimenPlan) -> list[dict[str, Any]]:
     if not extent:
         return []
     first = known.model_dump() if known else {"day": SURGERY_DAY}
-    return [first | {"extent": extent / 100.0}, *(r.model_dump() for r in plan.surgery[1:])]
+    share = _kept(extent / 100.0, known.extent if known else 0.0, 0.005)
+    return [first | {"extent": share}, *(r.model_dump() for r in plan.surgery[1:])]
 
 
 def _drugs(letter: str, key: str, plan: RegimenPlan) -> list[dict[str, Any]]:

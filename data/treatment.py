@@ -105,14 +105,7 @@ class MarginTarget(_Noun):
     penumbra_mm: float = Field(default=6.0, gt=0, le=30, description="assumed")
 
 
-class MapTarget(_Noun):
-    """Dose as planned: a stored dose map, as a share of the prescribed dose."""
-
-    kind: Literal["map"] = "map"
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-
-
-Target = Annotated[UniformTarget | MarginTarget | MapTarget, Field(discriminator="kind")]
+Target = Annotated[UniformTarget | MarginTarget, Field(discriminator="kind")]
 """Where radiotherapy goes. A twin without space gives all of the tumor the dose."""
 
 

@@ -17,11 +17,11 @@ from scipy.special import ndtr, ndtri
 
 from data.clinical import Markers
 from data.errors import RegimenError
-from data.treatment import MapTarget, MarginTarget, Regimen, UniformTarget
+from data.treatment import Regimen, UniformTarget
 from models.growth.field import Dose, Kill, solve
 from models.growth.visible import EDGES, VisibleTumor, visible_volume_mm3
 from models.inference.prior import TwinPrior
-from models.response.ensemble import Response
+from models.response.ensemble import DoseKill, Response
 from models.response.pharmacokinetics import KINETICS
 from models.simulation import Trajectory, removal_log_kill
 
@@ -151,27 +151,11 @@ def draw_spatial_twin(
     return SpatialTwin(tumor, velocity, infiltration, shift, response)
 
 
-def relative_dose(
-    tumor: VisibleTumor, regimen: Regimen, dose_map: Field | None = None
-) -> Field | None:
-    """Share of the prescribed dose at each voxel (i, j, k); none where all get all of it.
-
-    Args:
-        tumor: on the twin's grid.
-        regimen: with a target.
-        dose_map: (i, j, k) for a regimen whose target is a stored map.
-
-    Raises:
-        RegimenError: the target is a map and none was given on this grid.
-    """
+def relative_dose(tumor: VisibleTumor, regimen: Regimen) -> Field | None:
+    """Share of the prescribed dose at each voxel (i, j, k); none where all get all of it."""
     target = regimen.target
     if isinstance(target, UniformTarget) or not regimen.fractions:
         return None
-    if isinstance(target, MapTarget):
-        if dose_map is None or dose_map.shape != tumor.domain.shape:
-            raise RegimenError(f"{regimen.name}: its dose map is not on the twin's grid")
-        return dose_map
-    assert isinstance(target, MarginTarget)  # noqa: S101  # the last of the union
     beyond = tumor.region_mm(target.region) - target.margin_mm - target.setup_mm
     return np.asarray(ndtr(ndtri(EDGE_SHARE) - beyond / target.penumbra_mm), np.float32)
 
@@ -183,7 +167,6 @@ def grow_member(
     *,
     saves: Sequence[float] | Values,
     on_save: Callable[[float, Field], None],
-    dose_map: Field | None = None,
     step_days: float = STEP_DAYS,
 ) -> None:
     """Run one member to the last saved day.
@@ -194,29 +177,28 @@ def grow_member(
         regimen: what is done.
         saves: days since the scan, ascending.
         on_save: told the day and a view of the cell fraction (i, j, k), to be copied if kept.
-        dose_map: see :func:`relative_dose`.
         step_days: longest step of the solver.
 
     Raises:
-        RegimenError: a drug or a dose map that the twin knows nothing of.
+        RegimenError: a drug that the twin knows nothing of.
     """
-    clock = twin.response.clock(regimen)
-    gone = {float(day): float(clock.gone(day)[member]) for day in saves}
-    days = {value: day for day, value in gone.items()}
+    one = twin.member(member)  # so that nothing is worked out for the others again
+    clock = one.response.clock(regimen)
 
     def when(day: float) -> float:
-        return float(clock.gone(day)[member])
+        return clock.gone(day).item()
 
+    days = {when(float(day)): float(day) for day in saves}
     solve(
-        twin.tumor.cells(float(twin.infiltration_mm[member]), float(twin.shift_mm[member])),
-        twin.tumor.domain,
-        diffusivity=float(twin.diffusivity[member]),
-        proliferation=float(twin.proliferation[member]),
+        one.tumor.cells(one.infiltration_mm.item(), one.shift_mm.item()),
+        one.tumor.domain,
+        diffusivity=one.diffusivity.item(),
+        proliferation=one.proliferation.item(),
         days=max(days),
-        kills=[Kill(when(k.day), k.log_kill) for k in _kills(twin, member, regimen, dose_map)],
+        kills=[Kill(when(k.day), k.log_kill) for k in _kills(one, regimen)],
         doses=[
-            Dose(when(d.day), float(d.log_kill[member]), KINETICS[d.drug])
-            for d in _known_doses(twin, regimen)
+            Dose(when(d.day), d.log_kill.item(), KINETICS[d.drug])
+            for d in _known_doses(one, regimen)
         ],
         saves=sorted(days),
         on_save=lambda day, u: on_save(days[day], u),
@@ -224,17 +206,15 @@ def grow_member(
     )
 
 
-def _kills(
-    twin: SpatialTwin, member: int, regimen: Regimen, dose_map: Field | None
-) -> Iterable[Kill]:
-    """Resections and fractions; equal fractions share one map."""
+def _kills(one: SpatialTwin, regimen: Regimen) -> Iterable[Kill]:
+    """Resections and fractions of a twin of one member; equal fractions share one map."""
     for resection in regimen.resections:
-        removed = twin.tumor.region_mm(resection.region) <= resection.margin_mm
+        removed = one.tumor.region_mm(resection.region) <= resection.margin_mm
         yield Kill(resection.day, np.where(removed, removal_log_kill(resection.extent), 0.0))
-    share = relative_dose(twin.tumor, regimen, dose_map)
+    share = relative_dose(one.tumor, regimen)
     maps: dict[tuple[float, float], float | Field] = {}
-    for fraction in twin.response.fractions(regimen):
-        linear, quadratic = float(fraction.linear[member]), float(fraction.quadratic[member])
+    for fraction in one.response.fractions(regimen):
+        linear, quadratic = fraction.linear.item(), fraction.quadratic.item()
         if (linear, quadratic) not in maps:
             maps[linear, quadratic] = (
                 linear + quadratic
@@ -244,8 +224,8 @@ def _kills(
         yield Kill(fraction.day, maps[linear, quadratic])
 
 
-def _known_doses(twin: SpatialTwin, regimen: Regimen) -> Iterable[Any]:
-    for dose in twin.response.doses(regimen):
+def _known_doses(one: SpatialTwin, regimen: Regimen) -> Iterable[DoseKill]:
+    for dose in one.response.doses(regimen):
         if dose.cycle.adaptive is not None:
             raise RegimenError(
                 f"{regimen.name}: adaptive cycles of {dose.drug} are decided by the volume as it goes, "
@@ -275,7 +255,6 @@ def simulate_in_space(
     regimen: Regimen,
     *,
     saves: Sequence[float] | Values,
-    dose_map: Field | None = None,
     threads: int = 1,
     on_member: Callable[[int, int], None] = lambda done, total: None,
 ) -> SpatialTrajectory:
@@ -285,12 +264,11 @@ def simulate_in_space(
         twin: the ensemble.
         regimen: what is done.
         saves: days since the scan, ascending, whose volumes are kept.
-        dose_map: see :func:`relative_dose`.
         threads: members that run at once.
         on_member: told how many are done, of how many; what it raises ends the run.
 
     Raises:
-        RegimenError: a drug or a dose map that the twin knows nothing of.
+        RegimenError: a drug that the twin knows nothing of.
     """
     spacing = twin.tumor.domain.spacing_mm
     voxel_mm3 = float(np.prod(spacing))
@@ -303,7 +281,7 @@ def simulate_in_space(
             volumes = [visible_volume_mm3(u, edge, spacing) for edge in EDGES.values()]
             rows.append([*volumes, float(u.sum(dtype=np.float64)) * voxel_mm3])
 
-        grow_member(twin, member, regimen, saves=saves, on_save=keep, dose_map=dose_map)
+        grow_member(twin, member, regimen, saves=saves, on_save=keep)
         return np.array(rows).T
 
     found: list[Values] = []

@@ -29,7 +29,7 @@ from app.state import choose_patient, open_store
 from data.avatar import Avatar
 from data.errors import AvatarError
 from data.io.nifti import encode_series
-from data.io.structured import explain
+from data.io.structured import explain, parse_plan
 from data.prognosis import VolumeForecast
 from data.treatment import Regimen, RegimenPlan
 from models.inference.prior import beliefs
@@ -161,14 +161,9 @@ def _take_own() -> None:
     if file is None:
         return
     try:
-        content = yaml.safe_load(file.getvalue())
-        plan = RegimenPlan.model_validate(content)
-        plan.expand()
-    except ValidationError as error:
-        st.error(f"{file.name}: {explain(error)}")
-        return
-    except yaml.YAMLError as error:
-        st.error(f"{file.name}: not valid YAML ({' '.join(str(error).split())})")
+        plan = parse_plan(file.getvalue(), file.name)
+    except AvatarError as error:
+        st.error(str(error))
         return
     own = st.session_state.setdefault("own", {})
     if own.get(f"own: {plan.name}") != plan:

@@ -53,13 +53,17 @@ def read_yaml(path: Path, kind: type[AvatarError]) -> dict[str, Any]:
         raise kind(f"{path}: is no file")
     if path.stat().st_size > MAX_BYTES:
         raise kind(f"{path}: larger than {MAX_BYTES} bytes; this is not a hand-written file")
+    return _mapping(path.read_bytes(), str(path), kind)
+
+
+def _mapping(text: bytes, name: str, kind: type[AvatarError]) -> dict[str, Any]:
     try:
-        content = _StrictLoader(path.read_text(encoding="utf-8")).get_single_data()
+        content = _StrictLoader(text.decode("utf-8")).get_single_data()
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
-        raise kind(f"{path}: not valid YAML ({reason})") from error
+        raise kind(f"{name}: not valid YAML ({reason})") from error
     if not isinstance(content, dict):
-        raise kind(f"{path}: expected 'key: value' lines, found {type(content).__name__}")
+        raise kind(f"{name}: expected 'key: value' lines, found {type(content).__name__}")
     return content
 
 
@@ -83,6 +87,24 @@ def read_regimen(path: Path) -> Regimen:
         return plan.expand()
     except ValidationError as error:
         raise RegimenError(f"{path}: {explain(error)}") from error
+
+
+def parse_plan(text: bytes, name: str) -> RegimenPlan:
+    """A regimen of a file that is in memory, such as an uploaded one.
+
+    Raises:
+        RegimenError: too large, not YAML, or it breaks a rule of :class:`data.treatment.Regimen`.
+    """
+    if len(text) > MAX_BYTES:
+        raise RegimenError(
+            f"{name}: larger than {MAX_BYTES} bytes; this is not a hand-written file"
+        )
+    try:
+        plan = RegimenPlan.model_validate(_mapping(text, name, RegimenError))
+        plan.expand()
+    except ValidationError as error:
+        raise RegimenError(f"{name}: {explain(error)}") from error
+    return plan
 
 
 def read_clinical(path: Path, patient_id: str) -> ClinicalRecord:

@@ -10,7 +10,6 @@ from data.treatment import (
     Adaptive,
     Cycle,
     Fraction,
-    MapTarget,
     MarginTarget,
     Regimen,
     Resection,
@@ -84,14 +83,6 @@ def test_a_planned_dose_spares_what_is_far_and_is_whole_inside():
     planned, everywhere = end(regimen), end(regimen.model_copy(update={"target": NOTHING.target}))
     far = (core > 30) & (everywhere > 1e-5)
     assert (planned[far] > everywhere[far]).all()
-
-
-def test_a_dose_map_must_be_on_the_grid():
-    regimen = Regimen(name="mapped", fractions=fractions(1), target=MapTarget(sha256="0" * 64))
-    with pytest.raises(RegimenError, match="mapped: its dose map is not on the twin's grid"):
-        relative_dose(twin().tumor, regimen, np.ones((2, 2, 2), np.float32))
-    shape = np.full(SHAPE, 0.5, np.float32)
-    assert relative_dose(twin().tumor, regimen, shape) is shape
 
 
 def test_a_resection_removes_its_share_of_the_region_and_of_nothing_else():
