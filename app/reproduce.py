@@ -105,7 +105,7 @@ def chaudhuri2023(
         int | None, typer.Option(help="Of the cohort; as configs/studies says by default.", min=2)
     ] = None,
     seed: Annotated[int, typer.Option()] = 1,
-    processes: Annotated[int, typer.Option(help="Patients at once.", min=1)] = 2,
+    threads: Annotated[int, typer.Option(help="Patients at once.", min=1)] = 2,
     output: Annotated[
         Path | None, typer.Option(help="Also write the table to this Markdown file, with a figure.")
     ] = None,
@@ -122,7 +122,7 @@ def chaudhuri2023(
         found = revisit(
             config,
             seed=seed,
-            processes=processes,
+            threads=threads,
             on_patient=lambda done, total: bar.update(task, completed=done),
         )
     text = revisited_text(found, output)

@@ -9,9 +9,8 @@ measures of toxicity, since the saving depends on both. No patient was treated; 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,13 +102,13 @@ def revisit(
     config: CohortConfig,
     *,
     seed: int = 1,
-    processes: int = 1,
+    threads: int = 1,
     on_patient: Callable[[int, int], None] = lambda done, total: None,
 ) -> Revisited:
-    """Run the cohort; the result does not depend on the number of processes."""
+    """Run the cohort; the result does not depend on the number of threads."""
     one = partial(_patient, config, seed)
     found: list[Saving] = []
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         for n, savings in enumerate(pool.map(one, range(config.patients))):
             found += savings
             on_patient(n + 1, config.patients)

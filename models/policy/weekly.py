@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from data.treatment import RadiotherapyCourse, Regimen
@@ -75,33 +76,41 @@ class WeeklyProblem:
             doses_gy: (plans, weeks) dose of each fraction of a week.
         """
         twin = self.twin
-        alpha, ratio = twin.response.alpha_per_gy, twin.response.alpha_beta_gy
-        each = doses_gy[..., None]
-        surviving = np.exp(-alpha * each * (1.0 + each / ratio))  # (plans, weeks, members)
-        volume = np.broadcast_to(twin.volume_mm3, (len(doses_gy), twin.members))
-        progressed = np.full(volume.shape, np.inf)
-        before = 0.0
-        for n, day in enumerate(self.days):
-            when = before + self._wait_days(volume)
-            progressed = np.where((when < day) & np.isinf(progressed), when, progressed)
-            volume = self._grown(volume, float(day) - before) * surviving[:, n // self.per_week]
-            before = float(day)
-        when = before + self._wait_days(volume)
-        return np.minimum(np.where(np.isinf(progressed), when, progressed), NEVER_DAYS)
-
-    def _grown(self, volume: Values, days: float) -> Values:
-        capacity = self.twin.capacity_mm3
-        slowing = np.exp(-self.twin.rate_per_day * days)
-        return np.asarray(capacity / (1.0 + (capacity / volume - 1.0) * slowing))
-
-    def _wait_days(self, volume: Values) -> Values:
-        """Until an untreated volume has reached progression; infinity where its capacity is below that."""
-        twin, capacity = self.twin, self.twin.capacity_mm3
-        goal = PROGRESSION_FACTOR * twin.volume_mm3
-        with np.errstate(divide="ignore", invalid="ignore"):
-            wait = np.log(goal * (capacity - volume) / (volume * (capacity - goal)))
-        return np.where(goal < capacity, np.maximum(wait, 0.0) / twin.rate_per_day, np.inf)
+        each = np.asarray(doses_gy, np.float64)[..., None]
+        killed = twin.response.alpha_per_gy * each * (1.0 + each / twin.response.alpha_beta_gy)
+        room = twin.capacity_mm3 / twin.volume_mm3 - 1.0
+        goal = twin.capacity_mm3 / (PROGRESSION_FACTOR * twin.volume_mm3) - 1.0
+        slowing = np.exp(-np.diff(self.days, prepend=0.0)[:, None] * twin.rate_per_day)
+        found = np.full((len(each), twin.members), NEVER_DAYS)
+        _progressed(
+            np.exp(killed), room, goal, slowing, self.days, twin.rate_per_day, self.per_week, found
+        )
+        return found
 
     def control_days(self, doses_gy: Values) -> Values:
         """What a plan is judged by: the superquantile of its progression days over the members, (plans,)."""
         return lower_superquantile(self.progression_days(doses_gy), self.level)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _progressed(revived, room, goal, slowing, days, rate, per_week, found):  # type: ignore[no-untyped-def]
+    """Day of progression of each plan and member into ``found``, where it is earlier.
+
+    Follows the room that a volume V leaves, w = K / V - 1: growth multiplies it by ``slowing`` (days, members),
+    a fraction makes it (w + 1) ``revived`` - 1, with the inverse of the surviving share (plans, weeks,
+    members). Progression is at ``goal`` (members,); negative where the capacity is below it.
+    """
+    plans, _, members = revived.shape
+    for p in range(plans):
+        for m in range(members):
+            if goal[m] <= 0.0:
+                continue
+            w, before = room[m], 0.0
+            for n in range(len(days)):
+                grown = w * slowing[n, m]
+                if grown < goal[m]:
+                    break
+                w = (grown + 1.0) * revived[p, n // per_week, m] - 1.0
+                before = days[n]
+            wait = max(np.log(w / goal[m]), 0.0) / rate[m]
+            found[p, m] = min(before + wait, found[p, m])

@@ -14,7 +14,7 @@ def found():
     config = cohort_config().model_copy(
         update={"patients": 4, "members": 30, "caps_gy": (2.0, 4.0)}
     )
-    return revisit(config, seed=3, processes=2)
+    return revisit(config, seed=3, threads=2)
 
 
 @pytest.mark.slow
