@@ -150,11 +150,6 @@ class Regimen(_Noun):
         return self
 
     @property
-    def is_adaptive(self) -> bool:
-        """Whether any of its cycles is decided by the volume as it goes."""
-        return any(cycle.adaptive is not None for cycle in self.cycles)
-
-    @property
     def start_day(self) -> float:
         """Day of the first thing done; 0 if nothing is."""
         days = [*(r.day for r in self.resections), *(f.day for f in self.fractions)]

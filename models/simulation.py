@@ -19,6 +19,7 @@ from models.growth.base import GrowthLaw, Treatment
 from models.growth.logistic import Logistic
 from models.inference.prior import TwinPrior
 from models.response import radiotherapy
+from models.response.adaptive import Pauses
 from models.response.ensemble import Response
 
 Values = NDArray[np.float64]
@@ -134,15 +135,17 @@ def simulate(
     saves = saved_days(horizon_days, save_every_days)
     state, gone = law.start(twin.volume_mm3), clock.gone(0.0)
     saved = np.empty((twin.members, len(saves)))
-    pauses = _Pauses(twin.members)
+    pauses = Pauses(twin.members)
     upcoming = iter([*events, _Event(np.inf, "surgery", np.zeros(twin.members))])
     event = next(upcoming)
     for column, save in enumerate(saves):
         while event.day <= save:
             now = clock.gone(event.day)
             state = law.flow(state, twin.rate_per_day, twin.capacity_mm3, now - gone)
-            given = pauses.given(event, law.tumor(state))
-            state = state * np.exp(-law.met_by(event.treatment) * event.log_kill * given)
+            kill = law.met_by(event.treatment) * event.log_kill
+            if event.cycle is not None:
+                kill = kill * pauses.given(event.cycle, event.day, law.tumor(state))
+            state = state * np.exp(-kill)
             gone = now
             event = next(upcoming)
         now = clock.gone(save)
@@ -165,28 +168,6 @@ class _Event:
     treatment: Treatment
     log_kill: Values
     cycle: Cycle | None = None
-
-
-class _Pauses:
-    """Which members are given an adaptive drug: decided at the start of each of its cycles."""
-
-    def __init__(self, members: int) -> None:
-        self._members = members
-        self._before: dict[str, Values] = {}
-        self._on: dict[str, Values] = {}
-
-    def given(self, event: _Event, volume: Values) -> Values:
-        """1 for members that get it, 0 for those whose cycle is left out."""
-        cycle = event.cycle
-        if cycle is None or cycle.adaptive is None:
-            return np.ones(self._members)
-        if cycle.drug not in self._before:
-            self._before[cycle.drug], self._on[cycle.drug] = volume, np.ones(self._members)
-        if event.day == cycle.start_day:
-            share = volume / self._before[cycle.drug]
-            on = np.where(share < cycle.adaptive.pause_below, 0.0, self._on[cycle.drug])
-            self._on[cycle.drug] = np.where(share >= cycle.adaptive.resume_from, 1.0, on)
-        return self._on[cycle.drug]
 
 
 def _events(twin: Twin, regimen: Regimen, horizon_days: float) -> list[_Event]:

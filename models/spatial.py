@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from data.treatment import Regimen, UniformTarget
 from models.growth.field import Dose, Kill, solve
 from models.growth.visible import EDGES, VisibleTumor, visible_volume_mm3
 from models.inference.prior import TwinPrior
+from models.response.adaptive import Pauses
 from models.response.ensemble import DoseKill, Response
 from models.response.pharmacokinetics import KINETICS
 from models.simulation import Trajectory, removal_log_kill
@@ -44,6 +46,7 @@ class SpatialTwin:
         infiltration_mm: (members,) sqrt(D / rho).
         shift_mm: (members,) how much farther out the edges are than they were drawn.
         response: of as many members.
+        followed: the region whose volume is told and decides of adaptive cycles.
     """
 
     tumor: VisibleTumor
@@ -51,6 +54,7 @@ class SpatialTwin:
     infiltration_mm: Values
     shift_mm: Values
     response: Response
+    followed: str = "WT"
 
     @property
     def members(self) -> int:
@@ -70,23 +74,23 @@ class SpatialTwin:
     def member(self, n: int, times: int = 1) -> SpatialTwin:
         """One member alone, or so many copies of it."""
         rows = np.full(times, n)
-        return SpatialTwin(
-            self.tumor,
-            self.velocity_mm_per_day[rows],
-            self.infiltration_mm[rows],
-            self.shift_mm[rows],
-            self.response.taken(rows),
+        return replace(
+            self,
+            velocity_mm_per_day=self.velocity_mm_per_day[rows],
+            infiltration_mm=self.infiltration_mm[rows],
+            shift_mm=self.shift_mm[rows],
+            response=self.response.taken(rows),
         )
 
     @property
     def median_member(self) -> SpatialTwin:
         """The one tumor whose every parameter is the ensemble's median: what a picture shows."""
-        return SpatialTwin(
-            self.tumor,
-            np.median(self.velocity_mm_per_day, keepdims=True),
-            np.median(self.infiltration_mm, keepdims=True),
-            np.median(self.shift_mm, keepdims=True),
-            self.response.median(),
+        return replace(
+            self,
+            velocity_mm_per_day=np.median(self.velocity_mm_per_day, keepdims=True),
+            infiltration_mm=np.median(self.infiltration_mm, keepdims=True),
+            shift_mm=np.median(self.shift_mm, keepdims=True),
+            response=self.response.median(),
         )
 
 
@@ -116,12 +120,14 @@ def with_parameters(twin: SpatialTwin, parameters: Values) -> SpatialTwin:
         parameters: (members, parameters) as :func:`parameters_of`.
     """
     velocity, infiltration, shift, alpha, alpha_beta = parameters.T
-    return SpatialTwin(
-        twin.tumor,
-        np.exp(velocity),
-        np.exp(infiltration),
-        shift,
-        replace(twin.response, alpha_per_gy=np.exp(alpha), alpha_beta_gy=np.exp(alpha_beta)),
+    return replace(
+        twin,
+        velocity_mm_per_day=np.exp(velocity),
+        infiltration_mm=np.exp(infiltration),
+        shift_mm=shift,
+        response=replace(
+            twin.response, alpha_per_gy=np.exp(alpha), alpha_beta_gy=np.exp(alpha_beta)
+        ),
     )
 
 
@@ -148,7 +154,8 @@ def draw_spatial_twin(
     response = prior.response(markers, members, rng, in_space=True)
     radius = np.cbrt(3.0 * tumor.volume_mm3 / (4.0 * np.pi))
     shift = radius * (np.cbrt(prior.volume_error.draw(members, rng)) - 1.0)
-    return SpatialTwin(tumor, velocity, infiltration, shift, response)
+    followed = prior.region if tumor.shows_core else "WT"
+    return SpatialTwin(tumor, velocity, infiltration, shift, response, followed)
 
 
 def relative_dose(tumor: VisibleTumor, regimen: Regimen) -> Field | None:
@@ -171,6 +178,8 @@ def grow_member(
 ) -> None:
     """Run one member to the last saved day.
 
+    The run stops where an adaptive cycle would begin, to look at the volume, and goes on from there.
+
     Args:
         twin: the ensemble.
         member: which of it.
@@ -183,27 +192,43 @@ def grow_member(
         RegimenError: a drug that the twin knows nothing of.
     """
     one = twin.member(member)  # so that nothing is worked out for the others again
-    clock = one.response.clock(regimen)
+    clock, pauses, last = one.response.clock(regimen), Pauses(1), float(max(saves))
+    kills, upcoming = tuple(_kills(one, regimen)), tuple(_known_doses(one, regimen))
+    decisions = {d.cycle.start_day for d in upcoming if d.cycle.adaptive is not None}
+    u = one.tumor.cells(one.infiltration_mm.item(), one.shift_mm.item())
+    taken: list[DoseKill] = []
+    for start, stop in pairwise([0.0, *sorted(d for d in decisions if 0.0 < d < last), last]):
+        begun = clock.gone(start).item()
 
-    def when(day: float) -> float:
-        return clock.gone(day).item()
+        def when(day: float, begun: float = begun) -> float:
+            return float(clock.gone(day).item() - begun)
 
-    days = {when(float(day)): float(day) for day in saves}
-    solve(
-        one.tumor.cells(one.infiltration_mm.item(), one.shift_mm.item()),
-        one.tumor.domain,
-        diffusivity=one.diffusivity.item(),
-        proliferation=one.proliferation.item(),
-        days=max(days),
-        kills=[Kill(when(k.day), k.log_kill) for k in _kills(one, regimen)],
-        doses=[
-            Dose(when(d.day), d.log_kill.item(), KINETICS[d.drug])
-            for d in _known_doses(one, regimen)
-        ],
-        saves=sorted(days),
-        on_save=lambda day, u: on_save(days[day], u),
-        step_days=step_days,
-    )
+        def inside(day: float, start: float = start, stop: float = stop) -> bool:
+            return start < day <= stop or day == start == 0.0
+
+        volume = np.array([_followed_mm3(one, u) if start in decisions else 0.0])
+        taken += [
+            dose
+            for dose in upcoming
+            if start <= dose.day < stop and pauses.given(dose.cycle, dose.day, volume).item()
+        ]
+        days = {when(float(day)): float(day) for day in saves if inside(float(day))}
+        u = solve(
+            u,
+            one.tumor.domain,
+            diffusivity=one.diffusivity.item(),
+            proliferation=one.proliferation.item(),
+            days=when(stop),
+            kills=[Kill(when(k.day), k.log_kill) for k in kills if inside(k.day)],
+            doses=[Dose(when(d.day), d.log_kill.item(), KINETICS[d.drug]) for d in taken],
+            saves=sorted(days),
+            on_save=lambda day, u, days=days: on_save(days[day], u),  # type: ignore[misc]  # bound now
+            step_days=step_days,
+        )
+
+
+def _followed_mm3(one: SpatialTwin, u: Field) -> float:
+    return visible_volume_mm3(u, EDGES[one.followed], one.tumor.domain.spacing_mm)
 
 
 def _kills(one: SpatialTwin, regimen: Regimen) -> Iterable[Kill]:
@@ -226,11 +251,6 @@ def _kills(one: SpatialTwin, regimen: Regimen) -> Iterable[Kill]:
 
 def _known_doses(one: SpatialTwin, regimen: Regimen) -> Iterable[DoseKill]:
     for dose in one.response.doses(regimen):
-        if dose.cycle.adaptive is not None:
-            raise RegimenError(
-                f"{regimen.name}: adaptive cycles of {dose.drug} are decided by the volume as it goes, "
-                "which the twin in space does not do; simulate it without space (--lumped)"
-            )
         if dose.drug not in KINETICS:
             raise RegimenError(
                 f"{regimen.name}: how long a dose of {dose.drug} acts is not known; drugs with known "

@@ -37,8 +37,8 @@ def simulate_avatar(
 ) -> VolumeForecast:
     """Forecast of the prior ensemble under a regimen (a name, a YAML path or the noun).
 
-    In space where the store that holds the avatar's volumes is given and its scan has a tissue map; else,
-    and for a regimen that adapts to the volume, of the volume alone.
+    In space where the store that holds the avatar's volumes is given and its scan has a tissue map; else of
+    the volume alone.
 
     Raises:
         RegimenError: an unknown regimen, or an avatar without a tumor volume or a growth prior.
@@ -55,7 +55,7 @@ def simulate_avatar(
         avatar.record.markers,
         twin_prior(avatar.prior_class),
         [chosen],
-        None if chosen.is_adaptive else store,
+        store,
         calibration=avatar.calibration,
         on_member=on_member,
     )

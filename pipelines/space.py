@@ -160,7 +160,7 @@ def forecast_in_space(
         threads=THREADS,
         on_member=on_member,
     )
-    region = followed_region(twin, prior)
+    region = twin.followed
     return summary(
         result.regions[region],
         regimen,
@@ -181,12 +181,7 @@ def preview_in_space(
         regimen,
         saves=np.linspace(0.0, prior.horizon_days, PREVIEWED + 1),
     )
-    return found.regions[followed_region(twin, prior)], found.cells
-
-
-def followed_region(twin: SpatialTwin, prior: TwinPrior) -> str:
-    """The region whose volume is told: the class's, or the whole of a tumor that shows one edge only."""
-    return prior.region if twin.tumor.shows_core else "WT"
+    return found.regions[twin.followed], found.cells
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ def _brain(_scene: Scene, _regimen: Regimen, key: str) -> BrainDose | None:
 
 
 def _solve(avatar: Avatar, scene: Scene | None, regimen: Regimen, report: Progress) -> Answer:
-    if scene is None or regimen.is_adaptive:
+    if scene is None:
         return Answer(simulate_avatar(avatar, regimen), None)
     prior = twin_prior(avatar.prior_class)
     series = density_in_space(scene.twin, scene.fine, regimen, prior)
@@ -204,7 +204,6 @@ with left:
 regimens = {letter: plan.expand() for letter, plan in edited.items()}
 keys = {letter: f"{digest}:{r.model_dump_json()}" for letter, r in regimens.items()}
 cancelled = st.session_state.pop("cancelled", False)
-scenes = {x: None if regimens[x].is_adaptive else scene for x in shown}
 jobs = {} if cancelled else _wanted_jobs(avatar, scene, {keys[x]: regimens[x] for x in shown})
 candidates, densities = [], {}
 for letter in shown:
@@ -220,8 +219,8 @@ for letter in shown:
                 letter,
                 regimens[letter],
                 answer.forecast if answer else None,
-                _preview(place, regimens[letter], avatar.prior_class, keys[letter])
-                if (place := scenes[letter]) and not answer
+                _preview(scene, regimens[letter], avatar.prior_class, keys[letter])
+                if scene and not answer
                 else None,
                 _brain(scene, regimens[letter], keys[letter]) if scene else None,
             )

@@ -120,7 +120,7 @@ class Kill:
 
 @dataclass(frozen=True)
 class Dose:
-    """A dose of a drug and the log-kill that it comes to in the end."""
+    """A dose of a drug and the log-kill that it comes to in the end; one before day 0 acts on."""
 
     day: float
     log_kill: float
@@ -162,7 +162,8 @@ def solve(
             log-kill that is negative or not finite.
     """
     _require(u, domain, diffusivity, proliferation, days, step_days)
-    _require_times([*(k.day for k in kills), *(d.day for d in doses), *saves])
+    _require_times([*(k.day for k in kills), *saves], earliest=0.0)
+    _require_times([d.day for d in doses], earliest=-np.inf)
     for kill in kills:
         _require_kill(kill.day, kill.log_kill, u.shape)
     for dose in doses:
@@ -225,10 +226,12 @@ def _require(
         raise ValueError("there are cells where the mobility is zero, where none can be")
 
 
-def _require_times(times: Sequence[float]) -> None:
+def _require_times(times: Sequence[float], *, earliest: float) -> None:
     for time in times:
-        if not (np.isfinite(time) and time >= 0.0):
-            raise ValueError(f"a day is finite and not negative, got {time}")
+        if not (np.isfinite(time) and time >= earliest):
+            raise ValueError(
+                f"a day is finite, and not negative unless it is a dose's: got {time}"
+            )
 
 
 def _require_kill(day: float, log_kill: float | Field, shape: tuple[int, ...]) -> None:

@@ -64,6 +64,21 @@ def test_growth_under_a_drug_does_not_depend_on_the_step():
         assert well_mixed(30, doses=doses, step_days=step) == pytest.approx(fine, rel=1e-9)
 
 
+def test_a_run_in_two_parts_is_the_whole_run_even_within_a_dose_s_exposure():
+    doses = [Dose(float(n), 0.2, TEMOZOLOMIDE) for n in range(4)]
+    whole = well_mixed(8.0, doses=doses)
+    first = well_mixed(3.1, doses=doses)
+    rest = solve(
+        first,
+        box(CELLS.shape),
+        diffusivity=0.2,
+        proliferation=0.05,
+        days=4.9,
+        doses=[Dose(d.day - 3.1, d.log_kill, d.kinetics) for d in doses],
+    )
+    assert rest == pytest.approx(whole, rel=1e-9)
+
+
 def test_growth_under_a_drug_is_that_of_a_fine_integration():
     """Forward in steps of a minute, with the concentration itself instead of its exposure."""
     drug, day, log_kill, rho = TEMOZOLOMIDE, 0.5, 0.6, 0.3
@@ -267,7 +282,7 @@ def test_numbers_that_cannot_be_are_refused(spoil, said):
 def test_events_that_cannot_be_are_refused_and_not_left_out(bad):
     for events in (
         {"kills": [Kill(bad, 0.1)]},
-        {"doses": [Dose(bad, 0.1, TEMOZOLOMIDE)]},
+        {"doses": [Dose(bad * np.inf, 0.1, TEMOZOLOMIDE)]},
         {"saves": [bad]},
     ):
         with pytest.raises(ValueError, match="a day is finite"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -123,10 +125,33 @@ def test_a_drug_without_known_kinetics_is_refused():
         simulate_in_space(other, Regimen(name="x", cycles=(cycle,)), saves=[0.0, 10.0])
 
 
-def test_adaptive_cycles_are_refused_in_space_with_the_way_out():
-    cycle = Cycle(drug="temozolomide", start_day=0, days=5, dose_mg_m2=200, adaptive=Adaptive())
-    with pytest.raises(RegimenError, match="--lumped"):
-        simulate_in_space(twin(), Regimen(name="x", cycles=(cycle,)), saves=[0.0, 10.0])
+def cycles(rule: Adaptive | None, dose: float = 400.0, number: int = 8) -> Regimen:
+    made = [
+        Cycle(drug="temozolomide", start_day=28.0 * n, days=5, dose_mg_m2=dose, adaptive=rule)
+        for n in range(number)
+    ]
+    return Regimen(name="x", cycles=tuple(made))
+
+
+def test_an_adaptive_regimen_that_never_pauses_is_the_plain_one():
+    always = Adaptive(pause_below=1e-9, resume_from=0.01)
+    plain, found = (end(cycles(rule, 100.0), 200.0) for rule in (None, always))
+    assert found == pytest.approx(plain, rel=1e-3, abs=1e-6)
+
+
+def test_adaptive_cycles_in_space_pause_below_and_resume_at_their_volumes():
+    rule = Adaptive(pause_below=0.7, resume_from=1.0)
+    days = np.arange(0.0, 224.0, 1.0)
+    made = replace(twin(members=1), velocity_mm_per_day=np.array([0.12]))
+    path = simulate_in_space(made, cycles(rule), saves=days).cells.volume_mm3[0]
+    seen = simulate_in_space(made, cycles(rule), saves=days).regions["WT"].volume_mm3[0]
+    begins = np.arange(28, 224, 28)
+    given = path[begins + 5] < path[begins]  # five doses outweigh five days of growth
+    share = seen[begins] / seen[0]
+    assert (~given[share < 0.69]).all()
+    assert given[share >= 1.01].all()
+    assert given.any()
+    assert (~given).any()
 
 
 def test_an_ensemble_is_the_same_on_any_number_of_threads_and_tells_how_far_it_is():
