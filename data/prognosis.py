@@ -74,6 +74,12 @@ class Calibration(_Noun):
     method: Literal["es-mda", "laplace"]
     days: tuple[float, ...]
     seen_mm3: dict[str, tuple[float, ...]]
+    fitted_mm3: dict[str, tuple[Quantiles, ...]] = Field(
+        description="what the members say of each scan after the first"
+    )
+    ranks: dict[str, tuple[float, ...]] = Field(
+        description="share of the members, with the error of a volume, below what each of these scans showed"
+    )
     given: str = Field(description="the treatment between the scans")
     parameters: tuple[ParameterBelief, ...]
     misfit: float = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from data.store import AvatarStore
 from data.timeline import Timeline
 from data.treatment import Regimen
 from models.inference.baselines import exponential_fit, last_value
-from models.inference.calibration import CalibratedTwin, FollowUp, Method, calibrate
+from models.inference.calibration import FollowUp, Method, judged, update
 from models.inference.prior import TwinPrior
 from models.simulation import QUANTILES
 from models.spatial import (
@@ -25,6 +26,7 @@ from models.spatial import (
     with_parameters,
 )
 from pipelines.space import ENSEMBLE_MM, SEED, THREADS, spatial_twin_of, tumor_in_space
+from pipelines.steps import StepResult, remembered
 
 Values = NDArray[np.float64]
 
@@ -58,6 +60,13 @@ def why_not(scans: tuple[Scan, ...], timeline: Timeline, given: Regimen | None) 
     return None
 
 
+class _Updated(StepResult):
+    """The members after one more scan, in the columns of ``PARAMETERS``."""
+
+    members: tuple[tuple[float, ...], ...]
+    solves: int
+
+
 def calibration_of(
     store: AvatarStore,
     scans: tuple[Scan, ...],
@@ -67,7 +76,9 @@ def calibration_of(
     *,
     method: Method = "es-mda",
 ) -> Calibration:
-    """Calibrate on all scans after the first; with three or more, also forecast the last from those before.
+    """Take in all scans after the first, one by one; with three or more, forecast the last from the others.
+
+    What the earlier scans taught is kept in the store, so that a new scan adds to it.
 
     Args:
         store: that holds the scans' volumes.
@@ -81,40 +92,82 @@ def calibration_of(
     regimen = given or Regimen(name="Observation")
     tumor = tumor_in_space(store, ordered[0], prior, voxel_mm=ENSEMBLE_MM)
     drawn = spatial_twin_of(tumor, prior, markers)
-    days = np.array([s.day - ordered[0].day for s in ordered])
-    seen = {r: np.array([_volume(s, r) for s in ordered]) for r in REGIONS}
-    if not drawn.tumor.shows_core:
-        del seen["TC"]
-    found = _calibrated(drawn, days, seen, prior, regimen, method)
+    days = np.array([s.day - ordered[0].day for s in ordered[1:]])
+    regions = REGIONS if drawn.tumor.shows_core else REGIONS[:1]
+    seen = {r: np.array([_volume(s, r) for s in ordered]) for r in regions}
+    follow_up = FollowUp(days, {r: v[1:] for r, v in seen.items()}, prior.volume_error.log_sd)
+    basis = [
+        [ordered[0].segmentation.sha256, ordered[0].tissue and ordered[0].tissue.sha256],
+        prior.model_dump(mode="json"),
+        markers.model_dump(mode="json"),
+    ]
+    after, solves, rng = [drawn], 0, np.random.default_rng(SEED)
+    for n in range(len(days)):
+        updated = _updated(store, basis, after[-1], follow_up.scan(n), regimen, method)
+        after.append(with_parameters(drawn, np.array(updated.members)))
+        solves += updated.solves
+    found = judged(drawn, after[-1], follow_up, given=regimen, solves=solves, threads=THREADS)
     beliefs = zip(
         PARAMETERS,
-        parameters_of(drawn).T,
+        found.posterior.prior.T,
         found.posterior.members.T,
         found.posterior.contraction,
         strict=True,
     )
     return Calibration(
         method=method,
-        days=tuple(days.tolist()),
+        days=(0.0, *days.tolist()),
         seen_mm3={r: tuple(v.tolist()) for r, v in seen.items()},
+        fitted_mm3={r: tuple(map(_quantiles, v.T)) for r, v in found.fitted_mm3.items()},
+        ranks={
+            r: _ranks(found.fitted_mm3[r], v, prior, rng) for r, v in follow_up.volumes_mm3.items()
+        },
         given=regimen.name,
         parameters=tuple(
             ParameterBelief(
                 name=name.removeprefix("log "),
                 unit=UNITS[name],
                 prior=_quantiles(_natural(name, before)),
-                posterior=_quantiles(_natural(name, after)),
+                posterior=_quantiles(_natural(name, later)),
                 contraction=round(float(share), 4),
             )
-            for name, before, after, share in beliefs
+            for name, before, later, share in beliefs
         ),
         misfit=round(found.misfit, 4),
         flags=found.flags(),
-        backtest=_backtest(drawn, days, seen, prior, regimen, method) if len(days) > 2 else (),
-        members=tuple(tuple(float(f"{v:.6g}") for v in row) for row in found.posterior.members),
-        solves=found.posterior.solves,
+        backtest=_backtest(after[-2], seen, days, prior, regimen) if len(days) > 1 else (),
+        members=tuple(tuple(row) for row in found.posterior.members.tolist()),
+        solves=solves,
         seed=SEED,
     )
+
+
+def _updated(
+    store: AvatarStore,
+    basis: Sequence[object],
+    before: SpatialTwin,
+    scan: FollowUp,
+    given: Regimen,
+    method: Method,
+) -> _Updated:
+    """The members after one more scan, from those before it and what these were drawn from."""
+
+    def make() -> _Updated:
+        rng = np.random.default_rng([SEED, round(float(scan.days[0]))])
+        found = update(before, scan, given=given, rng=rng, method=method, threads=THREADS)
+        rows = tuple(tuple(float(f"{v:.6g}") for v in row) for row in found.members)
+        return _Updated(members=rows, solves=found.solves)
+
+    volumes = {region: v.tolist() for region, v in scan.volumes_mm3.items()}
+    key = [
+        *basis,
+        parameters_of(before).tolist(),
+        [scan.days.tolist(), volumes, scan.error_log_sd],
+        given.model_dump(mode="json"),
+        method,
+    ]
+    result, _ = remembered(store, "update", key, _Updated, make)
+    return result
 
 
 def calibrated_twin(drawn: SpatialTwin, calibration: Calibration) -> SpatialTwin:
@@ -131,48 +184,41 @@ def calibrated_twin(drawn: SpatialTwin, calibration: Calibration) -> SpatialTwin
     return replace(with_parameters(drawn, members), shift_mm=drawn.shift_mm)
 
 
-def _calibrated(
-    drawn: SpatialTwin,
-    days: Values,
-    seen: dict[str, Values],
-    prior: TwinPrior,
-    given: Regimen,
-    method: Method,
-) -> CalibratedTwin:
-    follow_up = FollowUp(days[1:], {r: v[1:] for r, v in seen.items()}, prior.volume_error.log_sd)
-    rng = np.random.default_rng(SEED)
-    return calibrate(drawn, follow_up, given=given, rng=rng, method=method, threads=THREADS)
-
-
 def _backtest(
-    drawn: SpatialTwin,
-    days: Values,
-    seen: dict[str, Values],
-    prior: TwinPrior,
-    given: Regimen,
-    method: Method,
+    twin: SpatialTwin, seen: dict[str, Values], days: Values, prior: TwinPrior, given: Regimen
 ) -> tuple[Backtest, ...]:
-    """The last scan as it would have been forecast from those before it."""
-    early = {r: v[:-1] for r, v in seen.items()}
-    twin = _calibrated(drawn, days[:-1], early, prior, given, method).twin
+    """The last scan as the twin of those before it forecasts it."""
     told = simulate_in_space(twin, given, saves=[0.0, days[-1]], threads=THREADS)
     rng = np.random.default_rng(SEED)
     found = []
-    for region, before in early.items():
-        ahead = told.regions[region].volume_mm3[:, -1]
-        ahead = ahead * prior.volume_error.draw(len(ahead), rng)
-        known = days[:-1], np.maximum(before, 1.0), days[-1:]
+    for region, volumes in seen.items():
+        ahead = _with_error(told.regions[region].volume_mm3[:, -1:], prior, rng)[:, 0]
+        early = np.array([0.0, *days[:-1]])
+        known = early, np.maximum(volumes[:-1], 1.0), days[-1:]
         found.append(
             Backtest(
                 region=region,
                 day=float(days[-1]),
-                seen_mm3=float(seen[region][-1]),
+                seen_mm3=float(volumes[-1]),
                 forecast_mm3=_quantiles(ahead),
                 last_value_mm3=float(last_value(*known)[0]),
                 exponential_mm3=float(f"{exponential_fit(*known)[0]:.6g}"),
             )
         )
     return tuple(found)
+
+
+def _with_error(volumes: Values, prior: TwinPrior, rng: np.random.Generator) -> Values:
+    """Volumes (members, scans) as they would be measured."""
+    error = prior.volume_error.draw(volumes.size, rng)
+    return np.asarray(volumes * error.reshape(volumes.shape))
+
+
+def _ranks(
+    fitted: Values, seen: Values, prior: TwinPrior, rng: np.random.Generator
+) -> tuple[float, ...]:
+    below = (_with_error(fitted, prior, rng) < seen).mean(0)
+    return tuple(round(float(share), 4) for share in below)
 
 
 def _volume(scan: Scan, region: str) -> float:

@@ -13,7 +13,7 @@ from data.avatar import VolumeRef
 from data.provenance import digest_of
 from data.store import AvatarStore
 
-RECIPE = 6
+RECIPE = 7
 """Raised when a step computes something else from the same input, so that old results are not reused."""
 
 

@@ -229,9 +229,7 @@ def _require(
 def _require_times(times: Sequence[float], *, earliest: float) -> None:
     for time in times:
         if not (np.isfinite(time) and time >= earliest):
-            raise ValueError(
-                f"a day is finite, and not negative unless it is a dose's: got {time}"
-            )
+            raise ValueError(f"a day is finite, and not negative unless it is a dose's: got {time}")
 
 
 def _require_kill(day: float, log_kill: float | Field, shape: tuple[int, ...]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -57,6 +57,19 @@ class FollowUp:
         if not self.error_log_sd > 0:
             raise ValueError(f"an error is positive, got {self.error_log_sd}")
 
+    def scan(self, n: int) -> FollowUp:
+        """One of the scans alone."""
+        return replace(
+            self,
+            days=self.days[n : n + 1],
+            volumes_mm3={r: v[n : n + 1] for r, v in self.volumes_mm3.items()},
+        )
+
+    @property
+    def told(self) -> Values:
+        """(regions * scans,) logarithms of the volumes, region by region."""
+        return np.concatenate([_told(volumes) for volumes in self.volumes_mm3.values()])
+
 
 @dataclass(frozen=True)
 class CalibratedTwin:
@@ -65,11 +78,13 @@ class CalibratedTwin:
     Args:
         twin: of the posterior's members.
         posterior: in the columns of ``PARAMETERS``.
+        fitted_mm3: (members, scans) what they say of each scan, by region.
         misfit: root mean square of (median prediction - observation) over its error; near 1 if all fits.
     """
 
     twin: SpatialTwin
     posterior: Posterior
+    fitted_mm3: Mapping[str, Values]
     misfit: float
 
     def flags(self) -> tuple[str, ...]:
@@ -99,55 +114,102 @@ def calibrate(
     rng: np.random.Generator,
     method: Method = "es-mda",
     threads: int = 1,
-    on_member: Callable[[int, int], None] = lambda done, total: None,
 ) -> CalibratedTwin:
-    """Update a twin by volumes of later scans.
+    """Bring a twin to later scans, one after another; see :func:`update`."""
+    after, solves = twin, 0
+    for n in range(len(follow_up.days)):
+        found = update(
+            after, follow_up.scan(n), given=given, rng=rng, method=method, threads=threads
+        )
+        after = with_parameters(twin, found.members)
+        solves += found.solves
+    return judged(twin, after, follow_up, given=given, solves=solves, threads=threads)
 
-    The twin may be a prior's or one that was calibrated before: a new scan then updates what the earlier
-    ones taught.
+
+def update(
+    twin: SpatialTwin,
+    follow_up: FollowUp,
+    *,
+    given: Regimen,
+    rng: np.random.Generator,
+    method: Method = "es-mda",
+    threads: int = 1,
+    on_member: Callable[[int, int], None] = lambda done, total: None,
+) -> Posterior:
+    """What is believed of a twin after volumes of a later scan.
+
+    The twin may be a prior's or one that was updated before: a new scan then adds to what the earlier ones
+    taught.
 
     Args:
         twin: starting from the first scan.
-        follow_up: what was seen after it.
+        follow_up: what was seen after it; of several scans, all are weighed at once.
         given: the treatment between the scans.
         rng: where perturbations come from.
         method: ensemble smoother, or the quick one.
         threads: members that run at once.
         on_member: told how many members of a round are done, of how many.
     """
-    regions = tuple(follow_up.volumes_mm3)
-    observed = np.concatenate([_told(follow_up.volumes_mm3[region]) for region in regions])
-    saves = np.concatenate([[0.0], follow_up.days])
-
     before = parameters_of(twin)
-    acting = _acting(given)
+    acting = _acting(given, float(follow_up.days[-1]))
 
     def model(columns: Values) -> Values:
         alike = len(columns) == twin.members
         known = before if alike else np.tile(before.mean(0), (len(columns), 1))
         drugs = twin if alike else twin.median_member.member(0, len(columns))
-        found = simulate_in_space(
-            with_parameters(drugs, _replaced(known, acting, columns)),
-            given,
-            saves=saves,
-            threads=threads,
-            on_member=on_member,
-        )
-        return np.hstack([_told(found.regions[region].volume_mm3[:, 1:]) for region in regions])
+        tried = with_parameters(drugs, _replaced(known, acting, columns))
+        found = _predicted(tried, follow_up, given, threads, on_member)
+        return np.hstack([_told(volumes) for volumes in found.values()])
 
-    error = np.full(len(observed), follow_up.error_log_sd)
+    error = np.full(len(follow_up.told), follow_up.error_log_sd)
     solve = smoothed if method == "es-mda" else most_probable
-    found = solve(before[:, acting], model, observed, error, rng=rng)
-    off = (np.median(model(found.members), axis=0) - observed) / error
-    posterior = Posterior(before, _replaced(before, acting, found.members), found.solves)
-    return CalibratedTwin(
-        with_parameters(twin, posterior.members), posterior, float(np.sqrt(np.mean(off**2)))
-    )
+    found = solve(before[:, acting], model, follow_up.told, error, rng=rng)
+    return Posterior(before, _replaced(before, acting, found.members), found.solves)
 
 
-def _acting(given: Regimen) -> list[int]:
+def judged(
+    before: SpatialTwin,
+    after: SpatialTwin,
+    follow_up: FollowUp,
+    *,
+    given: Regimen,
+    solves: int,
+    threads: int = 1,
+) -> CalibratedTwin:
+    """How far a calibrated twin is from all the scans that taught it, and how much they did.
+
+    Args:
+        before: the prior's members.
+        after: the same members after all scans.
+        follow_up: all scans.
+        given: the treatment between them.
+        solves: that it took.
+        threads: members that run at once.
+    """
+    fitted = _predicted(after, follow_up, given, threads, lambda done, total: None)
+    middle = np.concatenate([np.median(_told(volumes), axis=0) for volumes in fitted.values()])
+    off = (middle - follow_up.told) / follow_up.error_log_sd
+    posterior = Posterior(parameters_of(before), parameters_of(after), solves)
+    return CalibratedTwin(after, posterior, fitted, float(np.sqrt(np.mean(off**2))))
+
+
+def _predicted(
+    twin: SpatialTwin,
+    follow_up: FollowUp,
+    given: Regimen,
+    threads: int,
+    on_member: Callable[[int, int], None],
+) -> dict[str, Values]:
+    """(members, scans) volumes in mm3 by region, in the order of the follow-up's."""
+    saves = np.concatenate([[0.0], follow_up.days])
+    found = simulate_in_space(twin, given, saves=saves, threads=threads, on_member=on_member)
+    return {region: found.regions[region].volume_mm3[:, 1:] for region in follow_up.volumes_mm3}
+
+
+def _acting(given: Regimen, until: float) -> list[int]:
     """Columns of the parameters that matter to what is seen; chance correlations do not move the others."""
-    idle = () if given.fractions else ("log alpha", "log alpha/beta")
+    irradiated = any(fraction.day < until for fraction in given.fractions)
+    idle = () if irradiated else ("log alpha", "log alpha/beta")
     return [n for n, name in enumerate(PARAMETERS) if name not in idle]
 
 

@@ -9,7 +9,7 @@ from data.treatment import Fraction, Regimen
 from models.growth.field import Domain
 from models.growth.visible import VisibleTumor
 from models.inference.baselines import exponential_fit, last_value
-from models.inference.calibration import METHODS, FollowUp, calibrate
+from models.inference.calibration import METHODS, FollowUp, calibrate, update
 from models.inference.laplace import most_probable
 from models.inference.smoother import smoothed
 from models.response.ensemble import Response
@@ -161,20 +161,20 @@ def test_scans_about_radiotherapy_tell_the_radiosensitivity():
 
 
 def test_a_new_scan_updates_what_the_earlier_ones_taught():
-    twin, rng = drawn(), np.random.default_rng(5)
-    both = seen(twin, TRUTH, [40.0, 80.0])
-    first, second = (
-        FollowUp(both.days[n : n + 1], {r: v[n : n + 1] for r, v in both.volumes_mm3.items()}, 0.1)
-        for n in (0, 1)
+    twin, follow_up = drawn(), seen(drawn(), TRUTH, [40.0, 80.0])
+    once, again = (
+        calibrate(twin, f, given=NOTHING, rng=np.random.default_rng(5))
+        for f in (follow_up.scan(0), follow_up)
     )
-    once = calibrate(twin, first, given=NOTHING, rng=rng)
-    again = calibrate(once.twin, second, given=NOTHING, rng=rng)
-    together = calibrate(twin, both, given=NOTHING, rng=rng)
-    spread = [np.log(c.twin.velocity_mm_per_day).std() for c in (once, again, together)]
-    assert spread[1] < spread[0]
-    assert spread[1] == pytest.approx(spread[2], rel=0.5)
-    medians = [np.median(c.twin.velocity_mm_per_day) for c in (again, together)]
-    assert medians[0] == pytest.approx(medians[1], rel=0.1)
+    then = update(once.twin, follow_up.scan(1), given=NOTHING, rng=np.random.default_rng(6))
+    together = update(twin, follow_up, given=NOTHING, rng=np.random.default_rng(5))
+    velocities = [m[:, 0] for m in (again.posterior.members, then.members, together.members)]
+    first = once.posterior.members[:, 0]
+    for velocity in velocities:
+        assert velocity.std() < first.std()
+        assert velocity.mean() == pytest.approx(velocities[-1].mean(), abs=0.1)
+        assert velocity.std() == pytest.approx(velocities[-1].std(), rel=0.5)
+    assert again.posterior.solves == 2 * once.posterior.solves
 
 
 def test_scans_that_nothing_explains_are_flagged():

@@ -10,6 +10,7 @@ from data.errors import StudyError
 from data.store import AvatarStore
 from data.timeline import Event, Timeline
 from data.treatment import Regimen
+from models.inference.calibration import update
 from models.spatial import parameters_of
 from pipelines.assemble import run_study
 from pipelines.calibrate import calibrated_twin, calibration_of, why_not
@@ -68,6 +69,37 @@ def test_members_of_the_calibration_are_what_the_simulation_runs(followed):
     few = spatial_twin_of(tumor, prior, avatar.record.markers, members=5)
     with pytest.raises(ValueError, match="100 calibrated members for an ensemble of 5"):
         calibrated_twin(few, avatar.calibration)
+
+
+@pytest.mark.slow
+@GROUP
+def test_a_new_scan_updates_the_members_instead_of_starting_again(followed, monkeypatch):
+    _, store, avatar = followed
+    rest = (store, avatar.scans, avatar.record.markers, twin_prior(avatar.prior_class), None)
+    days: list[float] = []
+
+    def watched(before, scan, **others):
+        days.extend(scan.days)
+        return update(before, scan, **others)
+
+    monkeypatch.setattr("pipelines.calibrate.update", watched)
+    assert calibration_of(*rest) == avatar.calibration
+    assert days == []  # all of it is in the store
+    later = avatar.scans[-1].measured("WT").model_copy(update={"volume_mm3": 9e4})
+    changed = avatar.scans[-1].model_copy(update={"measurements": (later,)})
+    found = calibration_of(store, (*avatar.scans[:-1], changed), *rest[2:])
+    assert days == [FOLLOWED_DAYS[-1]]
+    assert found.members != avatar.calibration.members
+
+
+@pytest.mark.slow
+@GROUP
+def test_every_scan_has_a_rank_among_the_members(followed):
+    _, _, avatar = followed
+    learned = avatar.calibration
+    for region in ("WT", "TC"):
+        assert len(learned.ranks[region]) == len(learned.fitted_mm3[region]) == 3
+        assert all(0.0 < rank < 1.0 for rank in learned.ranks[region])
 
 
 @pytest.mark.slow
