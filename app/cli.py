@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
+from app.plan import plan
 from app.reproduce import app as reproduce_app
 from app.tables import avatar_table, evaluation_tables
 from data.errors import AvatarError, StudyError
@@ -39,6 +40,7 @@ app.add_typer(study_app, name="study")
 app.add_typer(samples_app, name="samples")
 app.add_typer(train_app, name="train")
 app.add_typer(reproduce_app, name="reproduce")
+app.command()(plan)
 
 STEPS = 9
 StoreOption = Annotated[Path, typer.Option("--store", help="Folder of the avatar store.")]
@@ -47,6 +49,10 @@ SEGMENTER_HELP = (
     "For a glioma: glioma-net (shipped, the default); msnet, deepmedic (weights added once); ensemble (all "
     "that are there). For a soft-tissue sarcoma: sarcoma-net (shipped, the default); "
     "suv-threshold (41 % of the highest SUV)."
+)
+GROWTH_HELP = (
+    "reaction-diffusion: in space, where the scan has a tissue map. Without space: logistic, gompertz, "
+    "exponential, competition (sensitive and resistant cells), or a plug-in's."
 )
 DEFAULT_STORE = Path("store")
 err = Console(stderr=True)
@@ -104,13 +110,20 @@ def simulate(
     patient: str,
     regimen: Annotated[str, typer.Option(help="A shipped regimen's name or a YAML file.")],
     store: StoreOption = DEFAULT_STORE,
-    lumped: Annotated[
-        bool, typer.Option("--lumped", help="Of the volume alone, without space.")
+    growth: Annotated[str, typer.Option(help=GROWTH_HELP)] = "reaction-diffusion",
+    incomplete_repair: Annotated[
+        bool, typer.Option(help="Damage of a fraction is not all repaired before the next.")
+    ] = False,
+    repopulation: Annotated[
+        bool, typer.Option(help="Growth speeds up from a kick-off day of radiotherapy on.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """One regimen on a stored avatar: in-silico volume and time to progression with a 90 % band."""
+    from models.inference.prior import ResponseOptions
     from pipelines.simulate import simulate_avatar
+
+    options = ResponseOptions(incomplete_repair=incomplete_repair, repopulation=repopulation)
 
     with (
         AvatarStore(store, must_exist=True) as opened,
@@ -120,13 +133,15 @@ def simulate(
         result = simulate_avatar(
             opened.get(patient),
             regimen,
-            None if lumped else opened,
+            opened,
+            growth=growth,
+            options=options,
             on_member=lambda done, total: bar.update(task, completed=done, total=total),
         )
     if as_json:
         sys.stdout.write(result.model_dump_json(indent=1) + "\n")
         return
-    what = f"{escape(result.regimen)}, {result.region}, {result.model}"
+    what = f"{escape(result.regimen)}, {result.region}, {result.growth} ({result.model})"
     table = Table(title=f"{patient}: {what}")
     table.add_column("")
     table.add_column("median", justify="right")
@@ -146,7 +161,10 @@ def simulate(
     )
     table.add_row("progression", middle, f"{early} to {late}")
     table.add_row("dose", f"{result.total_dose_gy:.1f} Gy", f"BED {result.bed_gy:.1f} Gy")
+    table.add_row("no clonogen left (TCP)", f"{100 * result.tumor_control:.2g} %", "")
     out.print(table)
+    for option in result.options:
+        out.print(f"With {option}.")
     out.print(f"In silico, {result.members} members, research use only.")
 
 

@@ -144,7 +144,7 @@ def revisited_text(found: Revisited, output: Path | None) -> str:
     config = found.config
     brain = next(o for o in organs() if o.name == "brain")
     standard = np.full((1, config.weeks), config.standard_dose_gy)
-    usual = float(ntcp_of(brain, config.brain_share)(standard, 5)[0])
+    usual = float(ntcp_of(brain, np.ones(1), np.array([config.brain_share]))(standard, 5)[0])
     total = config.standard_dose_gy * 5 * config.weeks
     lines = [
         f"# 16.7 % revisited: {config.paper}",

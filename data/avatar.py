@@ -61,6 +61,15 @@ class Scan(BaseModel):
         return next((m for m in self.measurements if m.region == region), None)
 
 
+class Planning(BaseModel):
+    """Radiotherapy as it was planned, by name: doses in Gy, and structures (0/1) each on a grid of its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    doses: dict[str, VolumeRef] = Field(default_factory=dict)
+    structures: dict[str, VolumeRef] = Field(default_factory=dict)
+
+
 class Avatar(BaseModel):
     """A patient's digital twin as far as it is known."""
 
@@ -73,6 +82,7 @@ class Avatar(BaseModel):
     record: ClinicalRecord
     prior_class: str
     scans: tuple[Scan, ...] = ()
+    planning: Planning = Planning()
     variants: VariantSet | None = None
     survival: SurvivalPrediction | None = None
     calibration: Calibration | None = None

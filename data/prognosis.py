@@ -103,6 +103,8 @@ class VolumeForecast(_Noun):
 
     regimen: str
     model: Literal["lumped", "in space"]
+    growth: str = Field(description="kind of the growth law")
+    options: tuple[str, ...] = Field(default=(), description="of the response, that were asked for")
     region: str
     days: tuple[float, ...]
     volume_mm3: Band
@@ -111,6 +113,7 @@ class VolumeForecast(_Noun):
     )
     progression_days: tuple[float | None, float | None, float | None]
     progressed_share: float = Field(ge=0, le=1)
+    tumor_control: float = Field(ge=0, le=1, description="probability that no clonogen is left")
     horizon_days: float
     total_dose_gy: float
     bed_gy: float

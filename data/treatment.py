@@ -105,8 +105,19 @@ class MarginTarget(_Noun):
     penumbra_mm: float = Field(default=6.0, gt=0, le=30, description="assumed")
 
 
-Target = Annotated[UniformTarget | MarginTarget, Field(discriminator="kind")]
-"""Where radiotherapy goes. A twin without space gives all of the tumor the dose."""
+class MapTarget(_Noun):
+    """The dose goes where a dose map of the patient says: a plan as it was made, or dose painting.
+
+    Each fraction gives a voxel its dose times the map's over ``prescribed_gy``.
+    """
+
+    kind: Literal["map"] = "map"
+    dose: str = Field(min_length=1, description="its name under 'planning' in study.yaml")
+    prescribed_gy: float = Field(gt=0, le=200, description="of the map: where all of it arrives")
+
+
+Target = Annotated[UniformTarget | MarginTarget | MapTarget, Field(discriminator="kind")]
+"""Where radiotherapy goes. A twin without space gives all of the tumor the dose, and knows no maps."""
 
 
 class Regimen(_Noun):
@@ -154,6 +165,13 @@ class Regimen(_Noun):
         """Day of the first thing done; 0 if nothing is."""
         days = [*(r.day for r in self.resections), *(f.day for f in self.fractions)]
         return min([*days, *(c.start_day for c in self.cycles)], default=0.0)
+
+    @property
+    def course_ends(self) -> tuple[float, ...]:
+        """Days on which something ends: each resection, the last fraction, each cycle."""
+        last = [max(f.day for f in self.fractions)] if self.fractions else []
+        days = {*(r.day for r in self.resections), *last, *(c.end_day for c in self.cycles)}
+        return tuple(sorted(days))
 
     @property
     def total_dose_gy(self) -> float:

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.clinical import Markers
+from data.errors import RegimenError
 from data.prognosis import Band, VolumeForecast
-from data.treatment import Cycle, Regimen
+from data.treatment import Cycle, MapTarget, Regimen
 from models.growth.base import GrowthLaw, Treatment
 from models.growth.logistic import Logistic
-from models.inference.prior import TwinPrior
+from models.inference.prior import PLAIN, ResponseOptions, TwinPrior
 from models.response import radiotherapy
 from models.response.adaptive import Pauses
 from models.response.ensemble import Response
@@ -30,6 +31,7 @@ MEASURABLE_MM3 = np.pi / 6 * 10.0**3
 """A sphere of 10 mm, the smallest measurable lesion of RANO: growth below it is not called."""
 MOST_LOG_KILL = 50.0
 """No cell is left of any tumor."""
+LOGISTIC = Logistic()
 BAND_LEVEL = 0.9
 QUANTILES = ((1 - BAND_LEVEL) / 2, 0.5, (1 + BAND_LEVEL) / 2)
 
@@ -91,8 +93,10 @@ def draw_twin(
     *,
     members: int,
     rng: np.random.Generator,
+    growth: GrowthLaw = LOGISTIC,
+    options: ResponseOptions = PLAIN,
 ) -> Twin:
-    """Draw an ensemble around a measured volume.
+    """Draw an ensemble around a measured volume, whose net growth is the prior's whatever the law.
 
     Raises:
         ValueError: the volume is not positive: there is nothing to simulate.
@@ -102,18 +106,16 @@ def draw_twin(
     volume = volume_mm3 * prior.volume_error.draw(members, rng)
     net = prior.net_rate(volume, members, rng)
     if prior.regrowth_doubling_days is not None:
-        rate = np.log(2.0) / prior.regrowth_doubling_days.draw(members, rng)
-        rate = np.maximum(rate, 1.05 * net)
-        capacity = volume / (1.0 - net / rate)
+        regrowth = np.log(2.0) / prior.regrowth_doubling_days.draw(members, rng)
+        capacity = volume / (1.0 - net / np.maximum(regrowth, 1.05 * net))
     else:
         assert prior.capacity_ml is not None  # noqa: S101  # by the prior's validator
         capacity = np.maximum(1000.0 * prior.capacity_ml.draw(members, rng), 1.2 * volume)
-        rate = net / (1.0 - volume / capacity)
     return Twin(
         volume_mm3=volume,
-        rate_per_day=np.asarray(rate),
+        rate_per_day=growth.rate_of(net, volume, capacity),
         capacity_mm3=capacity,
-        response=prior.response(markers, members, rng),
+        response=prior.response(markers, members, rng, options=options),
     )
 
 
@@ -122,15 +124,19 @@ def simulate(
     regimen: Regimen,
     *,
     horizon_days: float,
-    growth: GrowthLaw | None = None,
+    growth: GrowthLaw = LOGISTIC,
     save_every_days: float = 7.0,
 ) -> Trajectory:
     """Run every member to the horizon; a saved time equal to an event's comes after it.
 
     Raises:
-        RegimenError: a drug without a known sensitivity in this twin.
+        RegimenError: a drug without a known sensitivity in this twin, or a dose map.
     """
-    law, clock = growth or Logistic(), twin.response.clock(regimen)
+    if isinstance(regimen.target, MapTarget) and regimen.fractions:
+        raise RegimenError(
+            f"{regimen.name}: its dose is a map, which a twin without space cannot take; simulate it in space"
+        )
+    law, clock = growth, twin.response.clock(regimen)
     events = _events(twin, regimen, horizon_days)
     saves = saved_days(horizon_days, save_every_days)
     state, gone = law.start(twin.volume_mm3), clock.gone(0.0)
@@ -190,29 +196,47 @@ def forecast(
     twin: Twin,
     regimen: Regimen,
     *,
-    horizon_days: float,
-    alpha_beta_gy: float,
+    prior: TwinPrior,
     seed: int,
     region: str,
+    growth: GrowthLaw = LOGISTIC,
 ) -> VolumeForecast:
-    """Simulate and summarise; see :func:`summary`."""
-    trajectory = simulate(twin, regimen, horizon_days=horizon_days)
+    """Simulate to the prior's horizon and summarise; see :func:`summary`."""
+    trajectory = simulate(twin, regimen, horizon_days=prior.horizon_days, growth=growth)
     return summary(
-        trajectory, regimen, model="lumped", region=region, alpha_beta_gy=alpha_beta_gy, seed=seed
+        trajectory,
+        regimen,
+        twin.response,
+        prior,
+        model="lumped",
+        growth=growth.kind,
+        region=region,
+        seed=seed,
     )
 
 
 def summary(
     trajectory: Trajectory,
     regimen: Regimen,
+    response: Response,
+    prior: TwinPrior,
     *,
     model: Literal["lumped", "in space"],
+    growth: str,
     region: str,
-    alpha_beta_gy: float,
     seed: int,
     cells: Trajectory | None = None,
 ) -> VolumeForecast:
-    """A 90 % band of volume, progression, and the doses of the regimen."""
+    """A 90 % band of volume, progression, tumor control, and the doses of the regimen.
+
+    Tumor control is Poisson's (Munro & Gilbert 1961): that no clonogen is left when the fewest cells are,
+    on average over the members.
+    """
+    all_cells = trajectory if cells is None else cells
+    rng = np.random.default_rng(seed)
+    clonogens = prior.clonogens_per_mm3.draw(len(all_cells.volume_mm3), rng)
+    control = float(np.exp(-clonogens * all_cells.volume_mm3.min(axis=1)).mean())
+    alpha_beta_gy = prior.alpha_beta_gy.median
     progression = trajectory.progression_days(regimen.start_day)
     quantiles = np.quantile(progression, QUANTILES, method="inverted_cdf")
     doses = regimen.fraction_doses_gy
@@ -220,12 +244,15 @@ def summary(
     return VolumeForecast(
         regimen=regimen.name,
         model=model,
+        growth=growth,
+        options=response.options,
         region=region,
         days=tuple(trajectory.days.tolist()),
         volume_mm3=_band(trajectory),
         cells_mm3=None if cells is None else _band(cells),
         progression_days=(five, fifty, ninety_five),
         progressed_share=float(np.isfinite(progression).mean()),
+        tumor_control=float(f"{control:.4g}"),
         horizon_days=float(trajectory.days[-1]),
         total_dose_gy=round(regimen.total_dose_gy, 6),
         bed_gy=round(radiotherapy.bed_gy(doses, alpha_beta_gy), 6),

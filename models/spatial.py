@@ -18,10 +18,10 @@ from scipy.special import ndtr, ndtri
 
 from data.clinical import Markers
 from data.errors import RegimenError
-from data.treatment import Regimen, UniformTarget
+from data.treatment import MapTarget, Regimen, UniformTarget
 from models.growth.field import Dose, Kill, solve
 from models.growth.visible import EDGES, VisibleTumor, visible_volume_mm3
-from models.inference.prior import TwinPrior
+from models.inference.prior import PLAIN, ResponseOptions, TwinPrior
 from models.response.adaptive import Pauses
 from models.response.ensemble import DoseKill, Response
 from models.response.pharmacokinetics import KINETICS
@@ -139,6 +139,7 @@ def draw_spatial_twin(
     *,
     members: int,
     rng: np.random.Generator,
+    options: ResponseOptions = PLAIN,
 ) -> SpatialTwin:
     """Draw an ensemble around a visible tumor.
 
@@ -149,9 +150,10 @@ def draw_spatial_twin(
         markers: that act on the response.
         members: how many.
         rng: where chance comes from.
+        options: of the response.
     """
     velocity, infiltration = prior.invasion.draw(edges_mm, members, rng)
-    response = prior.response(markers, members, rng, in_space=True)
+    response = prior.response(markers, members, rng, in_space=True, options=options)
     radius = np.cbrt(3.0 * tumor.volume_mm3 / (4.0 * np.pi))
     shift = radius * (np.cbrt(prior.volume_error.draw(members, rng)) - 1.0)
     followed = prior.region if tumor.shows_core else "WT"
@@ -159,10 +161,22 @@ def draw_spatial_twin(
 
 
 def relative_dose(tumor: VisibleTumor, regimen: Regimen) -> Field | None:
-    """Share of the prescribed dose at each voxel (i, j, k); none where all get all of it."""
+    """Share of the prescribed dose at each voxel (i, j, k); none where all get all of it.
+
+    Raises:
+        RegimenError: a dose map that the patient does not have.
+    """
     target = regimen.target
     if isinstance(target, UniformTarget) or not regimen.fractions:
         return None
+    if isinstance(target, MapTarget):
+        if target.dose not in tumor.doses_gy:
+            known = ", ".join(sorted(tumor.doses_gy)) or "none"
+            raise RegimenError(
+                f"{regimen.name}: this patient has no dose map {target.dose!r}, but {known}; name it under "
+                "'planning' in study.yaml and run the study again"
+            )
+        return np.asarray(tumor.doses_gy[target.dose] / target.prescribed_gy, np.float32)
     beyond = tumor.region_mm(target.region) - target.margin_mm - target.setup_mm
     return np.asarray(ndtr(ndtri(EDGE_SHARE) - beyond / target.penumbra_mm), np.float32)
 

@@ -34,6 +34,7 @@ from pipelines.config import (
 )
 from pipelines.heads import Seen, seen_by_networks, without_negatives
 from pipelines.ingest import LoadedScan, LoadedStudy, ingest
+from pipelines.planning import keep_planning
 from pipelines.simulate import LUMPED_MEMBERS, forecasts_of
 from pipelines.sites import glioma
 from pipelines.sites.base import Site
@@ -118,10 +119,14 @@ def run_study(
     parts += [p for r in results for p in r.provenance] + [notes]
     survival, calibrated, forecasts = None, None, None
     scans = tuple(r.scan for r in results)
+    latest = max(scans, key=lambda s: s.day)
+    of_planning = loaded.sources.get("planning", ())
+    planning, kept = keep_planning(store, loaded.planning, latest, of_planning, watch)
+    parts += kept
     if site.has_prior:
         survival = _survival_step(store, record, watch)
         calibrated = _calibration_step(store, scans, record, prior, loaded.given, watch)
-        forecasts = _forecast_step(store, scans, markers, prior, calibrated.calibration, watch)
+        forecasts = _forecast_step(store, latest, markers, prior, calibrated.calibration, watch)
         parts += [survival.provenance, calibrated.provenance, forecasts.provenance]
     avatar = Avatar(
         patient_id=study.patient_id,
@@ -130,6 +135,7 @@ def run_study(
         record=record,
         prior_class=prior,
         scans=scans,
+        planning=planning,
         variants=loaded.variants,
         survival=survival.prediction if survival else None,
         calibration=calibrated.calibration if calibrated else None,
@@ -321,7 +327,9 @@ def _annotation(loaded: LoadedStudy, markers: Markers, prior: str) -> Provenance
     return Provenance(
         step="annotate",
         method="annotations of the file itself (VEP CSQ)",
-        sources=tuple(s for group in loaded.sources.values() for s in group),
+        sources=tuple(
+            s for part, group in loaded.sources.items() if part != "planning" for s in group
+        ),
         versions=versions_of("pysam"),
         note=note,
     )
@@ -410,7 +418,7 @@ def _told_of(scans: tuple[Scan, ...]) -> list[object]:
 
 def _forecast_step(
     store: AvatarStore,
-    scans: tuple[Scan, ...],
+    latest: Scan,
     markers: Markers,
     prior: str,
     calibration: Calibration | None,
@@ -420,7 +428,6 @@ def _forecast_step(
     regimens = [find_regimen(name) for name in DEFAULT_REGIMENS]
 
     def make() -> _ForecastResult:
-        latest = max(scans, key=lambda s: s.day)
         forecasts = forecasts_of(latest, markers, belief, regimens, store, calibration=calibration)
         note = "In silico, from priors."
         if calibration is not None:
@@ -448,7 +455,7 @@ def _forecast_step(
     key = [
         belief.model_dump(mode="json"),
         [r.model_dump(mode="json") for r in regimens],
-        _told_of(scans),
+        _told_of((latest,)),
         markers.model_dump(),
         calibration and calibration.model_dump(mode="json"),
         [MEMBERS, LUMPED_MEMBERS, SEED],

@@ -55,6 +55,11 @@ def why_not(scans: tuple[Scan, ...], timeline: Timeline, given: Regimen | None) 
             f"treatment between the scans ({between[0].text}, day {between[0].day:g}) is not given as a "
             "regimen, so follow-up has not calibrated it: name one under 'given' in study.yaml"
         )
+    if given is not None and given.target.kind == "map":
+        return (
+            "the treatment between the scans is given by a dose map, which lies on the latest scan, not on the "
+            "first, so follow-up has not calibrated it: give it by a margin"
+        )
     if not all((m := s.measured("WT")) and m.volume_mm3 > 0 for s in ordered[:1]):
         return "the first scan shows no tumor, so follow-up has not calibrated it"
     return None

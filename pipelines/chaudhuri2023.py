@@ -125,7 +125,7 @@ def _patient(config: CohortConfig, seed: int, n: int) -> list[Saving]:
     control = float(problem.control_days(standard)[0])
     brain = next(o for o in organs() if o.name == "brain")
     found = []
-    for metric, toxicity in metrics(brain, config.brain_share).items():
+    for metric, toxicity in metrics(brain, np.ones(1), np.array([config.brain_share])).items():
         budget = float(toxicity(standard, problem.per_week)[0])
         for cap in config.caps_gy:
             least = least_toxic(problem, toxicity, cap_gy=cap, control_days=control, seed=seed)

@@ -16,8 +16,10 @@ from data.genomics import VariantSet
 from data.imaging import Segmentation, Volume
 from data.io.dicom import read_dicom_series
 from data.io.nifti import read_nifti, read_segmentation
+from data.io.rtdose import read_rtdose
+from data.io.rtstruct import read_rtstruct
 from data.io.structured import read_clinical, read_regimen
-from data.io.study import Focus, ScanFiles, StudyFile
+from data.io.study import Focus, PlanningFiles, ScanFiles, StudyFile
 from data.io.vcf import read_vcf
 from data.provenance import Source, digest_of
 from data.treatment import Regimen
@@ -25,6 +27,9 @@ from pipelines.sites.base import Site
 
 SMALLEST_SPACING_MM, LARGEST_SPACING_MM = 0.01, 50.0
 """From micro-CT to the thickest clinical slice: anything else is a unit gone wrong."""
+
+HIGHEST_GY = 200.0
+"""No plan gives more; a larger number is in cGy."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,16 @@ class LoadedScan:
 
 
 @dataclass(frozen=True)
+class LoadedPlanning:
+    """Doses (Gy) and structures (0/1) by name, as :class:`data.avatar.Planning`."""
+
+    doses: dict[str, Volume] = field(default_factory=dict)
+    structures: dict[str, Volume] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+    """Structures that have no area."""
+
+
+@dataclass(frozen=True)
 class LoadedStudy:
     """All that was read."""
 
@@ -55,6 +70,7 @@ class LoadedStudy:
     record: ClinicalRecord
     variants: VariantSet | None
     given: Regimen | None = None
+    planning: LoadedPlanning = LoadedPlanning()
     sources: dict[str, tuple[Source, ...]] = field(default_factory=dict)
 
 
@@ -91,7 +107,11 @@ def ingest(folder: Path, study: StudyFile, site: Site) -> LoadedStudy:
         given = read_regimen(folder / study.given)
         sources["given"] = (source_of("given", folder / study.given),)
     scans = tuple(_read_scan(folder, scan, site) for scan in study.scans)
-    return LoadedStudy(study, scans, record, variants, given, sources)
+    latest = max(scans, key=lambda scan: scan.day)
+    planning = _read_planning(folder, study.planning, next(iter(latest.sequences.values())))
+    if study.planning.named:
+        sources["planning"] = tuple(source_of("planning", folder / p) for p in study.planning.named)
+    return LoadedStudy(study, scans, record, variants, given, planning, sources)
 
 
 def _read_scan(folder: Path, scan: ScanFiles, site: Site) -> LoadedScan:
@@ -127,6 +147,46 @@ def _read_scan(folder: Path, scan: ScanFiles, site: Site) -> LoadedScan:
         if segmentation is not None:
             segmentation = Segmentation(segmentation.volume.within(low, high), segmentation.labels)
     return LoadedScan(scan.day, sequences, brain, segmentation, tuple(sources), scan.focus)
+
+
+def _read_planning(folder: Path, files: PlanningFiles, scan: Volume) -> LoadedPlanning:
+    doses = {name: _read_dose(folder / path) for name, path in files.doses.items()}
+    paths = {name: folder / path for name, path in files.doses.items()}
+    left_out: tuple[str, ...] = ()
+    if isinstance(files.structures, Path):
+        read = read_rtstruct(folder / files.structures)
+        structures, left_out = read.structures, read.empty
+        paths |= dict.fromkeys(structures, folder / files.structures)
+    else:
+        structures = {name: _read_mask(folder / path) for name, path in files.structures.items()}
+        paths |= {name: folder / path for name, path in files.structures.items()}
+    for name, volume in (doses | structures).items():
+        frames = volume.frame_of_reference_uid, scan.frame_of_reference_uid
+        if (None not in frames and frames[0] != frames[1]) or not _overlap(volume, scan):
+            raise ImageError(
+                f"{paths[name]}: {name} is not in the coordinate system of the latest scan's first sequence; "
+                "register it to that in the planning system and export it again"
+            )
+    return LoadedPlanning(doses, structures, left_out)
+
+
+def _read_dose(path: Path) -> Volume:
+    if not path.name.endswith((".nii", ".nii.gz")):
+        return read_rtdose(path)
+    dose = _read_image(path)
+    if dose.array.min() < 0 or dose.array.max() > HIGHEST_GY:
+        raise ImageError(
+            f"{path}: a dose is 0 to {HIGHEST_GY:g} Gy, this goes from {dose.array.min():g} to "
+            f"{dose.array.max():g}; give it in Gy"
+        )
+    return dose
+
+
+def _read_mask(path: Path) -> Volume:
+    mask = _read_image(path)
+    if not np.isin(mask.array, (0, 1)).all() or not mask.array.any():
+        raise ImageError(f"{path}: a structure is a mask of 0 and 1 that is not empty")
+    return mask.with_array(mask.array.astype(np.uint8))
 
 
 def _require_grid(path: Path, mask: Volume, first: str, scan: Volume) -> None:

@@ -6,19 +6,23 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from data.avatar import Avatar, Scan
+from data.avatar import Avatar, Planning, Scan
 from data.clinical import Markers
 from data.errors import RegimenError
 from data.prognosis import Calibration, VolumeForecast
 from data.store import AvatarStore
 from data.treatment import Regimen
-from models.inference.prior import TwinPrior
-from models.simulation import Twin, draw_twin, forecast
+from models.growth.base import GrowthLaw
+from models.growth.registry import growth_laws
+from models.inference.prior import PLAIN, ResponseOptions, TwinPrior
+from models.simulation import LOGISTIC, Twin, draw_twin, forecast
 from pipelines.calibrate import calibrated_twin
 from pipelines.config import find_regimen, twin_prior
 from pipelines.sites.registry import SITES
 from pipelines.space import (
     ENSEMBLE_MM,
+    IN_SPACE,
+    NOTHING_PLANNED,
     SEED,
     forecast_in_space,
     spatial_twin_of,
@@ -33,12 +37,22 @@ def simulate_avatar(
     regimen: str | Regimen,
     store: AvatarStore | None = None,
     *,
+    growth: str = IN_SPACE,
+    options: ResponseOptions = PLAIN,
     on_member: Callable[[int, int], None] = lambda done, total: None,
 ) -> VolumeForecast:
     """Forecast of the prior ensemble under a regimen (a name, a YAML path or the noun).
 
     In space where the store that holds the avatar's volumes is given and its scan has a tissue map; else of
     the volume alone.
+
+    Args:
+        avatar: whose tumor.
+        regimen: what is done.
+        store: that holds the avatar's volumes; none for a twin without space.
+        growth: in space, or the kind of a law without.
+        options: of the response.
+        on_member: told how many members are done, of how many.
 
     Raises:
         RegimenError: an unknown regimen, or an avatar without a tumor volume or a growth prior.
@@ -55,8 +69,11 @@ def simulate_avatar(
         avatar.record.markers,
         twin_prior(avatar.prior_class),
         [chosen],
-        store,
+        store if growth == IN_SPACE else None,
         calibration=avatar.calibration,
+        planning=avatar.planning,
+        growth=LOGISTIC if growth == IN_SPACE else law_called(growth),
+        options=options,
         on_member=on_member,
     )
     if not found:
@@ -72,18 +89,21 @@ def forecasts_of(
     store: AvatarStore | None,
     *,
     calibration: Calibration | None = None,
+    planning: Planning = NOTHING_PLANNED,
+    growth: GrowthLaw = LOGISTIC,
+    options: ResponseOptions = PLAIN,
     on_member: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[VolumeForecast, ...]:
     """One for each regimen, over the same members; none for a scan without a tumor.
 
     Members are those of a calibration where there is one.
     """
-    made = _lumped(scan, markers, prior)
+    made = _lumped(scan, markers, prior, growth, options)
     if made is None:
         return ()
     if store is not None and scan.tissue is not None:
-        tumor = tumor_in_space(store, scan, prior, voxel_mm=ENSEMBLE_MM)
-        twin = spatial_twin_of(tumor, prior, markers)
+        tumor = tumor_in_space(store, scan, prior, voxel_mm=ENSEMBLE_MM, planning=planning)
+        twin = spatial_twin_of(tumor, prior, markers, options=options)
         if calibration is not None:
             twin = calibrated_twin(twin, calibration)
         return tuple(
@@ -91,24 +111,43 @@ def forecasts_of(
         )
     lumped, region = made
     return tuple(
-        forecast(
-            lumped,
-            regimen,
-            horizon_days=prior.horizon_days,
-            alpha_beta_gy=prior.alpha_beta_gy.median,
-            seed=SEED,
-            region=region,
-        )
+        forecast(lumped, regimen, prior=prior, seed=SEED, region=region, growth=growth)
         for regimen in regimens
     )
 
 
-def _lumped(scan: Scan, markers: Markers, prior: TwinPrior) -> tuple[Twin, str] | None:
+def law_called(kind: str) -> GrowthLaw:
+    """The growth law of a kind, an own one or a plug-in's.
+
+    Raises:
+        RegimenError: there is none of that name, or a plug-in is broken.
+    """
+    try:
+        laws = growth_laws()
+    except (ValueError, ImportError) as error:
+        raise RegimenError(f"a plug-in cannot be used ({error}); uninstall or mend it") from error
+    if kind not in laws:
+        raise RegimenError(f"no growth law {kind!r}; known: {', '.join((IN_SPACE, *laws))}")
+    return laws[kind](kind=kind)
+
+
+def _lumped(
+    scan: Scan, markers: Markers, prior: TwinPrior, growth: GrowthLaw, options: ResponseOptions
+) -> tuple[Twin, str] | None:
     """The prior ensemble without space, and the region it follows; None without a tumor."""
     for region in (prior.region, "WT"):
         measured = scan.measured(region)
         if measured is not None and measured.volume_mm3 > 0:
             rng = np.random.default_rng(SEED)
             volume = measured.volume_mm3
-            return draw_twin(prior, volume, markers, members=LUMPED_MEMBERS, rng=rng), region
+            twin = draw_twin(
+                prior,
+                volume,
+                markers,
+                members=LUMPED_MEMBERS,
+                rng=rng,
+                growth=growth,
+                options=options,
+            )
+            return twin, region
     return None

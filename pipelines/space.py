@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from data.avatar import Scan
+from data.avatar import Planning, Scan
 from data.clinical import Markers
 from data.errors import RegimenError
 from data.imaging import MM3_PER_ML, Volume
@@ -20,22 +20,20 @@ from data.store import AvatarStore
 from data.treatment import Regimen
 from models.growth.field import Domain
 from models.growth.visible import VisibleTumor, infiltration_mm, signed_distance_mm
-from models.inference.prior import TwinPrior
+from models.inference.prior import PLAIN, ResponseOptions, TwinPrior
 from models.registration import resample
-from models.response.dose_volume import DoseLimit, DoseVolume, Organ
 from models.simulation import Trajectory, summary
 from models.spatial import (
     SpatialTwin,
     draw_spatial_twin,
     grow_member,
-    relative_dose,
     simulate_in_space,
 )
 from models.tissue import GREY, WHITE
-from pipelines.config import organs
 
 Mask = NDArray[np.bool_]
 Map = NDArray[np.float32]
+NOTHING_PLANNED = Planning()
 SHOWN_MM = 2.0
 """Voxels that the density is shown on."""
 ENSEMBLE_MM = 3.0
@@ -44,6 +42,8 @@ MARGIN_MM = 4.0
 """About the brain."""
 LEAST_ENHANCING_ML = 0.2
 """Less enhancement is specks, not an edge."""
+IN_SPACE = "reaction-diffusion"
+"""Kind of the growth law of the twin in space."""
 SEED = 20260101
 """One seed for all regimens of a patient, so that two regimens meet the same members."""
 MEMBERS = 100
@@ -71,9 +71,14 @@ class TumorInSpace:
 
 
 def tumor_in_space(
-    store: AvatarStore, scan: Scan, prior: TwinPrior, *, voxel_mm: float
+    store: AvatarStore,
+    scan: Scan,
+    prior: TwinPrior,
+    *,
+    voxel_mm: float,
+    planning: Planning = NOTHING_PLANNED,
 ) -> TumorInSpace:
-    """Bring a scan's mask and tissue to the twin's grid.
+    """Bring a scan's mask and tissue, and the doses planned on it, to the twin's grid.
 
     Raises:
         RegimenError: the scan has no tissue map, or no tumor.
@@ -87,13 +92,16 @@ def tumor_in_space(
     whole, core = (np.isin(labels.array, scan.labels.region(r).values) for r in ("WT", "TC"))
     enhancing = np.isin(labels.array, scan.labels.region("ET").values)
     ml = np.count_nonzero(enhancing) * labels.voxel_volume_mm3 / MM3_PER_ML
-    return tumor_on_grid(
+    found = tumor_on_grid(
         tissue,
         whole,
         core if ml >= LEAST_ENHANCING_ML else None,
         grey_share=prior.invasion.grey_share.median,
         voxel_mm=voxel_mm,
     )
+    planned = {n: resample(store.volume(ref), found.grid) for n, ref in planning.doses.items()}
+    doses = {name: np.asarray(dose.array, np.float32) for name, dose in planned.items()}
+    return replace(found, visible=replace(found.visible, doses_gy=doses))
 
 
 def tumor_on_grid(
@@ -132,7 +140,12 @@ def tumor_on_grid(
 
 
 def spatial_twin_of(
-    tumor: TumorInSpace, prior: TwinPrior, markers: Markers, *, members: int = MEMBERS
+    tumor: TumorInSpace,
+    prior: TwinPrior,
+    markers: Markers,
+    *,
+    members: int = MEMBERS,
+    options: ResponseOptions = PLAIN,
 ) -> SpatialTwin:
     """The prior ensemble around a tumor."""
     return draw_spatial_twin(
@@ -142,6 +155,7 @@ def spatial_twin_of(
         markers,
         members=members,
         rng=np.random.default_rng(SEED),
+        options=options,
     )
 
 
@@ -152,21 +166,25 @@ def forecast_in_space(
     *,
     on_member: Callable[[int, int], None] = lambda done, total: None,
 ) -> VolumeForecast:
-    """Forecast to the prior's horizon of the region that the class is followed by."""
+    """Forecast to the prior's horizon of the region that the class is followed by; kept too where a course
+    ends, since the fewest cells are left there.
+    """
+    ends = [day for day in regimen.course_ends if day < prior.horizon_days]
     result = simulate_in_space(
         twin,
         regimen,
-        saves=np.linspace(0.0, prior.horizon_days, SAVED + 1),
+        saves=np.union1d(np.linspace(0.0, prior.horizon_days, SAVED + 1), ends),
         threads=THREADS,
         on_member=on_member,
     )
-    region = twin.followed
     return summary(
-        result.regions[region],
+        result.regions[twin.followed],
         regimen,
+        twin.response,
+        prior,
         model="in space",
-        region=region,
-        alpha_beta_gy=prior.alpha_beta_gy.median,
+        growth=IN_SPACE,
+        region=twin.followed,
         seed=SEED,
         cells=result.cells,
     )
@@ -219,34 +237,6 @@ def density_code(u: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     """
     coded = 250.0 + 50.0 * np.log10(np.maximum(u, 1e-9))
     return np.asarray(np.clip(np.rint(coded), 0, 250), np.uint8)
-
-
-@dataclass(frozen=True)
-class BrainDose:
-    """What a regimen's radiotherapy does to the brain outside the visible core."""
-
-    mean_eqd2_gy: float
-    highest_eqd2_gy: float
-    necrosis: float
-    broken: tuple[DoseLimit, ...]
-    organ: Organ
-
-
-def brain_dose(tumor: TumorInSpace, regimen: Regimen) -> BrainDose | None:
-    """Dose to the brain in 2-Gy fractions of the same late effect; none without radiotherapy."""
-    if not regimen.fractions:
-        return None
-    organ = next(o for o in organs() if o.name == "brain")
-    domain = tumor.visible.domain
-    share = relative_dose(tumor.visible, regimen)
-    given = np.ones(domain.shape) if share is None else np.asarray(share, np.float64)
-    doses = regimen.fraction_doses_gy
-    bed = given * doses.sum() + given**2 * (doses**2).sum() / organ.alpha_beta_gy
-    sound = (domain.mobility > 0) & (tumor.visible.region_mm("TC") > 0)
-    eqd2 = DoseVolume.inside(bed / (1.0 + 2.0 / organ.alpha_beta_gy), sound)
-    return BrainDose(
-        eqd2.mean_gy, eqd2.highest_gy, organ.ntcp(eqd2), organ.broken_limits(eqd2), organ
-    )
 
 
 def _box(inside: Mask, spacing_mm: tuple[float, float, float]) -> tuple[slice, slice, slice]:

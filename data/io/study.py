@@ -57,6 +57,26 @@ class VariantFile(_Part):
     normal_sample: str | None = None
 
 
+class PlanningFiles(_Part):
+    """Radiotherapy as it was planned, in the coordinate system of the latest scan's first sequence."""
+
+    doses: dict[str, Path] = Field(
+        default_factory=dict,
+        description="RTDOSE, or NIfTI in Gy, by the name that regimens call it",
+    )
+    structures: Path | dict[str, Path] = Field(
+        default_factory=dict,
+        description="an RTSTRUCT, or a NIfTI mask for each structure by its name",
+    )
+
+    @property
+    def named(self) -> tuple[Path, ...]:
+        """All files."""
+        structures = self.structures
+        drawn = [structures] if isinstance(structures, Path) else [*structures.values()]
+        return (*self.doses.values(), *drawn)
+
+
 class StudyFile(_Part):
     """The content of ``study.yaml``."""
 
@@ -67,6 +87,7 @@ class StudyFile(_Part):
     variants: VariantFile | None = None
     record: Path | None = None
     segmenter: str | None = None
+    planning: PlanningFiles = PlanningFiles()
     given: Path | None = Field(
         default=None,
         description="a regimen: the treatment since the first scan, days counted from it",
@@ -96,6 +117,7 @@ def read_study(folder: Path) -> StudyFile:
     study = read_model(path, StudyFile, StudyError)
     named = [p for s in study.scans for p in (*s.sequences.values(), s.brain_mask, s.segmentation)]
     named += [study.variants.file if study.variants else None, study.record, study.given]
+    named += study.planning.named
     for item in named:
         if item is not None and not _exists(folder / item):
             raise StudyError(f"{path}: names {item}, but there is no such file in {folder}")

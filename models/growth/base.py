@@ -39,5 +39,9 @@ class GrowthLaw(BaseModel, ABC):
         return np.ones((1, 1))
 
     @abstractmethod
+    def rate_of(self, net: Values, volume: Values, capacity: Values) -> Values:
+        """The rate (1/day) with which a tumor of a volume grows by ``net`` of it a day; all (members,)."""
+
+    @abstractmethod
     def flow(self, volume: Values, rate: Values, capacity: Values, days: Values | float) -> Values:
         """State (mm3) after ``days`` with growth ``rate`` (1/day) and ``capacity`` (mm3)."""

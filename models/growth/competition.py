@@ -42,6 +42,11 @@ class Competition(GrowthLaw):
         return np.array([[1.0], [0.0 if treatment == "drug" else 1.0]])
 
     @override
+    def rate_of(self, net: Values, volume: Values, capacity: Values) -> Values:
+        mean = 1.0 + self.resistant_share * (self.resistant_fitness - 1.0)
+        return np.asarray(net / (1.0 - volume / capacity) / mean)
+
+    @override
     def flow(self, volume: Values, rate: Values, capacity: Values, days: Values | float) -> Values:
         rates = np.stack([rate, self.resistant_fitness * rate])
         longest = float(np.max(rates * days, initial=0.0))

@@ -17,5 +17,9 @@ class Exponential(GrowthLaw):
     kind: Literal["exponential"] = "exponential"
 
     @override
+    def rate_of(self, net: Values, volume: Values, capacity: Values) -> Values:
+        return net
+
+    @override
     def flow(self, volume: Values, rate: Values, capacity: Values, days: Values | float) -> Values:
         return volume * np.exp(rate * days)

@@ -17,5 +17,9 @@ class Gompertz(GrowthLaw):
     kind: Literal["gompertz"] = "gompertz"
 
     @override
+    def rate_of(self, net: Values, volume: Values, capacity: Values) -> Values:
+        return np.asarray(net / np.log(capacity / volume))
+
+    @override
     def flow(self, volume: Values, rate: Values, capacity: Values, days: Values | float) -> Values:
         return np.asarray(capacity * (volume / capacity) ** np.exp(-rate * days))

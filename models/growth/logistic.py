@@ -17,6 +17,10 @@ class Logistic(GrowthLaw):
     kind: Literal["logistic"] = "logistic"
 
     @override
+    def rate_of(self, net: Values, volume: Values, capacity: Values) -> Values:
+        return np.asarray(net / (1.0 - volume / capacity))
+
+    @override
     def flow(self, volume: Values, rate: Values, capacity: Values, days: Values | float) -> Values:
         factor = np.exp(rate * days)
         return volume * factor / (1.0 + volume / capacity * (factor - 1.0))

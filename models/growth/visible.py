@@ -13,7 +13,7 @@ Biol 41:835), whose speed, 5/sqrt(6), is within 2 % of the slowest, 2.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -79,12 +79,14 @@ class VisibleTumor:
         whole_mm: (i, j, k) signed distance from the FLAIR edge, negative inside.
         way_mm: outside of it, the shortest way to it through the domain, infinite where there is none.
         core_mm: signed distance from the enhancing edge; none for a tumor that does not enhance.
+        doses_gy: (i, j, k) of planned doses, by name.
     """
 
     domain: Domain
     whole_mm: Field
     way_mm: Field
     core_mm: Field | None
+    doses_gy: Mapping[str, Field] = field(default_factory=dict)
 
     @classmethod
     def on(cls, domain: Domain, whole_mm: Field, core_mm: Field | None) -> VisibleTumor:

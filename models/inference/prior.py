@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from data.clinical import Markers
 from models.markers import require_owner
 from models.response.emax import Emax
-from models.response.ensemble import Response
+from models.response.ensemble import Repopulation, Response
 from models.response.growth_modulation import GrowthModulation
 from models.response.log_kill import LogKill
 
@@ -112,6 +113,23 @@ class GrowthModulationPrior(_DrugPrior):
 DrugPrior = Annotated[LogKillPrior | EmaxPrior | GrowthModulationPrior, Field(discriminator="kind")]
 
 
+class RepopulationPrior(_Part):
+    """Growth that speeds up during a long course; see :class:`models.response.ensemble.Repopulation`."""
+
+    kickoff_days: LogNormal
+    factor: LogNormal
+
+
+class ResponseOptions(_Part):
+    """What the response may have beyond linear-quadratic survival with complete repair."""
+
+    incomplete_repair: bool = False
+    repopulation: bool = False
+
+
+PLAIN = ResponseOptions()
+
+
 class InvasionPrior(_Part):
     """Growth in space: how fast a tumor's diameter grows and how far its cells reach beyond what is seen.
 
@@ -170,6 +188,9 @@ class TwinPrior(_Part):
     capacity_ml: LogNormal | None = None
     alpha_per_gy: LogNormal
     alpha_beta_gy: LogNormal
+    repair_half_time_h: LogNormal
+    repopulation: RepopulationPrior
+    clonogens_per_mm3: LogNormal
     drugs: dict[str, DrugPrior] = Field(default_factory=dict)
     invasion: InvasionPrior
     horizon_days: float = Field(gt=0, le=3650)
@@ -197,12 +218,28 @@ class TwinPrior(_Part):
         return np.asarray(3.0 * velocity / diameter)
 
     def response(
-        self, markers: Markers, members: int, rng: np.random.Generator, *, in_space: bool = False
+        self,
+        markers: Markers,
+        members: int,
+        rng: np.random.Generator,
+        *,
+        in_space: bool = False,
+        options: ResponseOptions = PLAIN,
     ) -> Response:
         """How each member answers to treatment; in space with the radiosensitivity that is for there."""
         alpha = self.invasion.alpha_per_gy if in_space else None
-        return Response(
+        plain = Response(
             alpha_per_gy=(alpha or self.alpha_per_gy).draw(members, rng),
             alpha_beta_gy=self.alpha_beta_gy.draw(members, rng),
             drugs={n: d.draw(markers, members, rng) for n, d in sorted(self.drugs.items())},
+        )
+        faster = Repopulation(
+            self.repopulation.kickoff_days.median, self.repopulation.factor.draw(members, rng)
+        )
+        return replace(
+            plain,
+            repair_half_time_h=self.repair_half_time_h.median
+            if options.incomplete_repair
+            else None,
+            repopulation=faster if options.repopulation else None,
         )

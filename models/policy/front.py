@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import differential_evolution
+from scipy.optimize import brentq, differential_evolution
 
 from models.policy.toxicity import Toxicity
 from models.policy.weekly import WeeklyProblem
@@ -36,6 +36,16 @@ class Plan:
     toxicity: float
 
 
+def judged(problem: WeeklyProblem, toxicity: Toxicity, doses_gy: Values) -> Plan:
+    """A plan that somebody made, (weeks,)."""
+    tried = np.asarray(doses_gy, np.float64)[None]
+    return Plan(
+        tuple(float(round(d, 4)) for d in tried[0]),
+        float(problem.control_days(tried)[0]),
+        float(toxicity(tried, problem.per_week)[0]),
+    )
+
+
 def least_toxic(
     problem: WeeklyProblem, toxicity: Toxicity, *, cap_gy: float, control_days: float, seed: int
 ) -> Plan:
@@ -54,47 +64,41 @@ def least_toxic(
         missed = 1.0 - problem.control_days(doses) / control_days
         return _feasible_first(toxicity(doses, problem.per_week) / size, missed)
 
-    return _searched(problem, toxicity, cost, cap_gy, seed)
+    start = np.minimum(problem.standard(), cap_gy)
+    return _searched(problem, toxicity, cost, (0.0, cap_gy), start, seed)
 
 
 def longest_control(
-    problem: WeeklyProblem, toxicity: Toxicity, *, cap_gy: float, budget: float, seed: int
+    problem: WeeklyProblem,
+    toxicity: Toxicity,
+    *,
+    cap_gy: float,
+    budget: float,
+    seed: int,
+    least_gy: float = 0.0,
+    rounds: int = ROUNDS,
 ) -> Plan:
-    """The plan that controls longest for a toxicity of at most ``budget``; see :func:`least_toxic`."""
+    """The plan that controls longest for a toxicity of at most ``budget``; see :func:`least_toxic`.
+
+    Raises:
+        ValueError: fractions of ``least_gy`` cost more than the budget.
+    """
+    least = judged(problem, toxicity, problem.standard(least_gy))
+    if least.toxicity > budget * (1.0 + SLACK):
+        raise ValueError(f"fractions of {least_gy:g} Gy cost {least.toxicity:g}, over {budget:g}")
     size = float(problem.control_days(problem.standard()[None])[0])
+
+    def over_budget(dose: float) -> float:
+        return judged(problem, toxicity, problem.standard(dose)).toxicity - budget
+
+    even = cap_gy if over_budget(cap_gy) <= 0.0 else brentq(over_budget, least_gy, cap_gy)
 
     def cost(doses: Values) -> Values:
         over = toxicity(doses, problem.per_week) / budget - 1.0
         return _feasible_first(-problem.control_days(doses) / size, over)
 
-    return _searched(problem, toxicity, cost, cap_gy, seed)
-
-
-def front(
-    problem: WeeklyProblem,
-    toxicity: Toxicity,
-    *,
-    cap_gy: float,
-    budgets: Values,
-    seed: int,
-    on_point: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[Plan, ...]:
-    """Longest control for each of some budgets, without plans that another one beats in both.
-
-    Args:
-        problem: whose plans.
-        toxicity: that the budgets are of.
-        cap_gy: largest dose of a fraction.
-        budgets: (points,).
-        seed: of the search.
-        on_point: told how many are done, of how many; what it raises ends the search.
-    """
-    found = []
-    for n, budget in enumerate(budgets):
-        plan = longest_control(problem, toxicity, cap_gy=cap_gy, budget=float(budget), seed=seed)
-        found.append(plan)
-        on_point(n + 1, len(budgets))
-    return undominated(found)
+    start = problem.standard(max(least_gy, even * (1.0 - SLACK)))
+    return _searched(problem, toxicity, cost, (least_gy, cap_gy), start, seed, rounds)
 
 
 def undominated(plans: list[Plan]) -> tuple[Plan, ...]:
@@ -115,25 +119,22 @@ def _searched(
     problem: WeeklyProblem,
     toxicity: Toxicity,
     cost: Callable[[Values], Values],
-    cap_gy: float,
+    bounds_gy: tuple[float, float],
+    start: Values,
     seed: int,
+    rounds: int = ROUNDS,
 ) -> Plan:
     found = differential_evolution(
         lambda doses: cost(doses.T),
-        [(0.0, cap_gy)] * problem.weeks,
+        [bounds_gy] * problem.weeks,
         vectorized=True,
         updating="deferred",
         popsize=POPULATION,
-        maxiter=ROUNDS,
+        maxiter=rounds,
         tol=SLACK,
         polish=False,
         init="sobol",
-        x0=np.minimum(problem.standard(), cap_gy),
+        x0=start,
         rng=np.random.default_rng(seed),
     )
-    doses = np.asarray(found.x, np.float64)[None]
-    return Plan(
-        tuple(float(round(d, 4)) for d in doses[0]),
-        float(problem.control_days(doses)[0]),
-        float(toxicity(doses, problem.per_week)[0]),
-    )
+    return judged(problem, toxicity, found.x)

@@ -27,23 +27,32 @@ def bed3(doses_gy: Values, per_week: int) -> Values:
     return np.asarray(per_week * each.sum(-1))
 
 
-def ntcp_of(organ: Organ, share: float) -> Toxicity:
-    """Probability of an organ's complication where a share of it gets the dose and the rest none.
+def ntcp_of(organ: Organ, relative: Values, shares: Values) -> Toxicity:
+    """Probability of an organ's complication.
+
+    Args:
+        organ: whose tolerance it is.
+        relative: (parts,) share of the prescribed dose that each part of the organ gets.
+        shares: (parts,) of its volume; what is missing to 1 gets none.
 
     Raises:
-        ValueError: a share outside (0, 1].
+        ValueError: parts that are negative or more than the organ.
     """
-    if not 0.0 < share <= 1.0:
-        raise ValueError(f"a share of the organ is in (0, 1], got {share}")
+    if (shares < 0).any() or not 0.0 < shares.sum() <= 1.0 + 1e-9 or (relative < 0).any():
+        raise ValueError(
+            f"the shares of an organ's parts are not negative and add up to at most 1, got {shares.sum():g}"
+        )
 
     def probability(doses_gy: Values, per_week: int) -> Values:
         ratio = organ.alpha_beta_gy
-        eqd2 = per_week * (doses_gy * (1.0 + doses_gy / ratio)).sum(-1) / (1.0 + 2.0 / ratio)
-        return organ.ntcp_at(eqd2 * share**organ.n)
+        linear = per_week * doses_gy.sum(-1)[:, None] * relative
+        square = per_week * (doses_gy**2).sum(-1)[:, None] * relative**2
+        eqd2 = (linear + square / ratio) / (1.0 + 2.0 / ratio)
+        return organ.ntcp_at((eqd2 ** (1.0 / organ.n) @ shares) ** organ.n)
 
     return probability
 
 
-def metrics(brain: Organ, share: float) -> Mapping[str, Toxicity]:
-    """The measures of toxicity that a user picks from, by name."""
-    return {"physical dose": physical_dose, "BED3": bed3, "NTCP": ntcp_of(brain, share)}
+def metrics(brain: Organ, relative: Values, shares: Values) -> Mapping[str, Toxicity]:
+    """The measures of toxicity that a user picks from, by name; see :func:`ntcp_of`."""
+    return {"physical dose": physical_dose, "BED3": bed3, "NTCP": ntcp_of(brain, relative, shares)}

@@ -33,6 +33,7 @@ class WeeklyProblem:
         start_day: a Monday.
         level: of the superquantile that a plan is judged by.
         per_week: fractions.
+        goal_mm3: (members,) volume at which a member has progressed; by default 1.40 times that on day 0.
     """
 
     twin: Twin
@@ -40,6 +41,7 @@ class WeeklyProblem:
     start_day: float = 0.0
     level: float = 0.8
     per_week: int = 5
+    goal_mm3: Values | None = None
 
     @cached_property
     def days(self) -> Values:
@@ -68,9 +70,9 @@ class WeeklyProblem:
     def progression_days(self, doses_gy: Values) -> Values:
         """Day of progression since day 0, (plans, members).
 
-        Progression is 1.40 times the volume on day 0, first reached during treatment or after it. Against the
-        smallest volume so far, as on the board, an optimizer would choose plans that hardly shrink the tumor:
-        a shallow nadir is passed later.
+        Progression is the volume asked for, first reached during treatment or after it. Against the smallest
+        volume so far, as on the board, an optimizer would choose plans that hardly shrink the tumor: a shallow
+        nadir is passed later.
 
         Args:
             doses_gy: (plans, weeks) dose of each fraction of a week.
@@ -79,7 +81,8 @@ class WeeklyProblem:
         each = np.asarray(doses_gy, np.float64)[..., None]
         killed = twin.response.alpha_per_gy * each * (1.0 + each / twin.response.alpha_beta_gy)
         room = twin.capacity_mm3 / twin.volume_mm3 - 1.0
-        goal = twin.capacity_mm3 / (PROGRESSION_FACTOR * twin.volume_mm3) - 1.0
+        reached = PROGRESSION_FACTOR * twin.volume_mm3 if self.goal_mm3 is None else self.goal_mm3
+        goal = twin.capacity_mm3 / reached - 1.0
         slowing = np.exp(-np.diff(self.days, prepend=0.0)[:, None] * twin.rate_per_day)
         found = np.full((len(each), twin.members), NEVER_DAYS)
         _progressed(

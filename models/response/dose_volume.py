@@ -138,6 +138,13 @@ class Organ(BaseModel):
     source: str
     confirmed: bool
     limits: tuple[DoseLimit, ...] = ()
+    called: tuple[str, ...] = Field(
+        default=(), description="names of its structure in planning systems"
+    )
+
+    def is_called(self, name: str) -> bool:
+        """Whether a structure's name means this organ; case, spaces and signs do not matter."""
+        return _letters(name) in map(_letters, (self.name, *self.called))
 
     def ntcp(self, eqd2: DoseVolume) -> float:
         """Probability of the endpoint: Phi((gEUD - TD50) / (m TD50)) with a = 1 / n."""
@@ -151,6 +158,10 @@ class Organ(BaseModel):
     def broken_limits(self, eqd2: DoseVolume) -> tuple[DoseLimit, ...]:
         """Those of its limits that a dose exceeds."""
         return tuple(limit for limit in self.limits if limit.dose(eqd2) > limit.limit_gy)
+
+
+def _letters(name: str) -> str:
+    return "".join(c for c in name.lower() if c.isalnum())
 
 
 class OrganList(BaseModel):

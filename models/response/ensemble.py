@@ -73,6 +73,20 @@ class Response:
         """Size of the ensemble."""
         return len(self.alpha_per_gy)
 
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What goes beyond plain linear-quadratic survival, in words."""
+        found = []
+        if self.repair_half_time_h is not None:
+            found.append(f"incomplete repair, half-time {self.repair_half_time_h:g} h")
+        if self.repopulation is not None:
+            faster = float(np.median(self.repopulation.factor))
+            found.append(
+                f"growth {faster:.2g} times as fast from day {self.repopulation.kickoff_days:g} of "
+                "radiotherapy to its end"
+            )
+        return tuple(found)
+
     def median(self) -> Response:
         """One member, every parameter of it the median."""
         return self._with(

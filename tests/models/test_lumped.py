@@ -130,6 +130,17 @@ def test_every_growth_law_composes_and_never_shrinks(kind):
 
 
 @pytest.mark.parametrize("kind", sorted(GROWTH_LAWS))
+@settings(deadline=None, max_examples=25)
+@given(net=st.floats(1e-4, 0.05), filled=st.floats(0.01, 0.9))
+def test_every_law_grows_by_the_net_rate_it_was_asked_for(kind, net, filled):
+    law, k = GROWTH_LAWS[kind](kind=kind), np.array([5e4])
+    v = filled * k
+    rate = law.rate_of(np.array([net]), v, k)
+    after = law.tumor(law.flow(law.start(v), rate, k, 1e-4))
+    assert (after / v - 1.0) / 1e-4 == pytest.approx(net, rel=0.01)
+
+
+@pytest.mark.parametrize("kind", sorted(GROWTH_LAWS))
 @settings(deadline=None, max_examples=15)
 @given(dose=st.floats(0, 6), extra=st.floats(0, 6), rate=st.floats(1e-3, 0.1))
 def test_a_regimen_means_the_same_to_every_law(kind, dose, extra, rate):

@@ -9,16 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.policy.front import Plan, front, least_toxic, longest_control, undominated
+from models.policy.front import Plan, least_toxic, longest_control, undominated
 from models.policy.superquantile import lower_superquantile
 from models.policy.toxicity import bed3, metrics, ntcp_of, physical_dose
 from models.policy.weekly import WeeklyProblem
+from models.response.dose_volume import DoseVolume
 from models.response.ensemble import Response
 from models.response.radiotherapy import bed_gy
 from models.simulation import PROGRESSION_FACTOR, Twin, simulate
 from pipelines.config import organs
 
 BRAIN = next(organ for organ in organs() if organ.name == "brain")
+PART = np.ones(1), np.array([0.2])
 
 
 def problem(members: int = 20, level: float = 0.8) -> WeeklyProblem:
@@ -81,7 +83,7 @@ def test_more_dose_never_shortens_control_and_never_costs_less(doses, week, extr
     plans = np.array([doses, more])
     days = problem().progression_days(plans)
     assert (days[1] >= days[0] - 1e-6).all()
-    for toxicity in metrics(BRAIN, 0.2).values():
+    for toxicity in metrics(BRAIN, *PART).values():
         less, greater = toxicity(plans, 5)
         assert greater >= less - 1e-12
 
@@ -91,11 +93,25 @@ def test_measures_of_toxicity_are_what_they_are_called():
     assert physical_dose(standard, 5)[0] == pytest.approx(60.0)
     assert bed3(standard, 5)[0] == pytest.approx(bed_gy([2.0] * 30, 3.0))
     # Burman 1991: 60 Gy to all of the brain in fractions of 2 Gy is TD50.
-    assert ntcp_of(BRAIN, 1.0)(standard, 5)[0] == pytest.approx(0.5)
+    one = np.ones(1)
+    assert ntcp_of(BRAIN, one, one)(standard, 5)[0] == pytest.approx(0.5)
     # gEUD 60 x 0.2^0.25 = 40.1 Gy, Phi((40.1 - 60) / 9).
-    assert ntcp_of(BRAIN, 0.2)(standard, 5)[0] == pytest.approx(0.0136, abs=1e-4)
-    with pytest.raises(ValueError, match="share of the organ"):
-        ntcp_of(BRAIN, 0.0)
+    assert ntcp_of(BRAIN, *PART)(standard, 5)[0] == pytest.approx(0.0136, abs=1e-4)
+    for shares in (np.array([0.7, 0.7]), np.array([-0.1, 0.5]), np.zeros(2)):
+        with pytest.raises(ValueError, match="add up to at most 1"):
+            ntcp_of(BRAIN, np.ones(2), shares)
+
+
+@settings(deadline=None, max_examples=40)
+@given(shares=st.lists(st.floats(0.01, 1), min_size=1, max_size=6), dose=st.floats(0.1, 4))
+def test_ntcp_of_parts_is_that_of_the_dose_volume_histogram(shares, dose):
+    part = np.array(shares) / sum(shares)
+    counts = np.maximum(np.rint(part * 1000).astype(int), 1)
+    relative = np.linspace(0.2, 1.0, len(part))
+    voxels = np.repeat(relative, counts) * dose * 30
+    known = BRAIN.ntcp(DoseVolume(voxels).eqd2(30, BRAIN.alpha_beta_gy))
+    found = ntcp_of(BRAIN, relative, counts / counts.sum())(np.full((1, 6), dose), 5)[0]
+    assert found == pytest.approx(known, rel=1e-6, abs=1e-12)
 
 
 def test_with_the_standard_fraction_as_the_cap_nothing_is_saved_and_with_more_something_is():
@@ -119,22 +135,16 @@ def test_a_budget_is_kept_and_used():
 
 
 def test_a_front_rises_and_the_same_seed_finds_the_same_one():
-    told: list[tuple[int, int]] = []
-    budgets = np.array([40.0, 50.0, 60.0])
-    found = front(
-        problem(),
-        physical_dose,
-        cap_gy=3.0,
-        budgets=budgets,
-        seed=2,
-        on_point=lambda *n: told.append(n),
-    )
-    assert told == [(1, 3), (2, 3), (3, 3)]
-    assert len(found) == 3
-    for less, more in pairwise(found):
+    def found(budget):
+        return longest_control(problem(), physical_dose, cap_gy=3.0, budget=budget, seed=2)
+
+    plans = [found(budget) for budget in (60.0, 40.0, 50.0)]
+    front = undominated(plans)
+    assert len(front) == 3
+    for less, more in pairwise(front):
         assert less.toxicity < more.toxicity
         assert less.control_days < more.control_days
-    assert found == front(problem(), physical_dose, cap_gy=3.0, budgets=budgets, seed=2)
+    assert found(40.0) == plans[1]
 
 
 def test_plans_that_another_beats_are_left_out():
