@@ -7,6 +7,7 @@ import io
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import plotly.graph_objects as go
 
 from app.views import COLORS, add_band, styled
@@ -16,9 +17,11 @@ from data.prognosis import Calibration, VolumeForecast
 from data.treatment import Regimen
 from models.response.radiotherapy import bed_gy
 from models.simulation import Trajectory
-from pipelines.space import BrainDose
+from pipelines.dosimetry import BRAIN, StructureDose
 
 LETTERS = "ABCD"
+DASHES = ("solid", "dot", "dash", "dashdot", "longdash", "longdashdot")
+DVH_POINTS = 160
 SecondAxis = Literal["nothing", "dose (Gy)", "BED3 (Gy)"]
 SECOND_AXES: tuple[SecondAxis, ...] = ("nothing", "dose (Gy)", "BED3 (Gy)")
 Quantity = Literal["all cells", "visible volume"]
@@ -41,12 +44,16 @@ class Candidate:
     regimen: Regimen
     forecast: VolumeForecast | None = None
     preview: tuple[Trajectory, Trajectory] | None = None
-    brain: BrainDose | None = None
+    doses: tuple[StructureDose, ...] = ()
 
     @property
     def color(self) -> str:
         """Its curve's."""
         return COLORS[LETTERS.index(self.letter)]
+
+    def dose_of(self, structure: str) -> StructureDose | None:
+        """What a structure gets, if that is known."""
+        return next((dose for dose in self.doses if dose.name == structure), None)
 
 
 def comparison_figure(
@@ -92,6 +99,41 @@ def comparison_figure(
     if second != "nothing":
         _add_doses(figure, candidates, second)
     return styled(figure, 340)
+
+
+def calibration_figure(calibration: Calibration) -> go.Figure:
+    """The volumes seen, over the 90 % band of the members that follow-up left."""
+    figure = go.Figure()
+    for (region, seen), color in zip(calibration.seen_mm3.items(), COLORS, strict=False):
+        days, fitted = calibration.days[1:], calibration.fitted_mm3[region]
+        low, middle, high = ([v / MM3_PER_ML for v in curve] for curve in zip(*fitted, strict=True))
+        add_band(figure, days, low, middle, high, f"{region}, members", color)
+        figure.add_scatter(
+            x=calibration.days,
+            y=[v / MM3_PER_ML for v in seen],
+            mode="markers",
+            marker={"color": color, "size": 9, "symbol": "diamond"},
+            name=f"{region}, seen",
+        )
+    figure.update_layout(
+        xaxis={"title": "days since the first scan"},
+        yaxis={"title": "volume (mL)", "rangemode": "tozero"},
+    )
+    return styled(figure, 260)
+
+
+def rank_rows(calibration: Calibration) -> list[dict[str, str]]:
+    """Where each scan lies among the members: near 0 or 100 % it surprises them."""
+    return [
+        {
+            "Scan": f"day {day:.0f}",
+            **{
+                f"{region} among the members": f"{100 * ranks[n]:.0f} %"
+                for region, ranks in calibration.ranks.items()
+            },
+        }
+        for n, day in enumerate(calibration.days[1:])
+    ]
 
 
 def calibration_rows(calibration: Calibration) -> list[dict[str, str]]:
@@ -159,9 +201,10 @@ def comparison_rows(candidates: list[Candidate], record: ClinicalRecord) -> dict
         "Time to progression": _progression,
         "90 % band": _progression_band,
         f"Progress within {horizon}": _progressed,
-        "Twin": lambda c: c.forecast.model if c.forecast else "running",
+        "Twin": _twin,
         "Radiotherapy": _radiotherapy,
         "BED, EQD2 of the tumor": _tumor_dose,
+        "No clonogen left (TCP)": _control,
         "BED3 (late effects)": lambda c: _gray(bed_gy(c.regimen.fraction_doses_gy, 3.0)),
         "Brain: mean, highest EQD2": _brain,
         "Brain: necrosis (NTCP)": _necrosis,
@@ -178,6 +221,12 @@ def comparison_rows(candidates: list[Candidate], record: ClinicalRecord) -> dict
 
 def _day(value: float | None, forecast: VolumeForecast) -> str:
     return f"after day {forecast.horizon_days:.0f}" if value is None else f"day {value:.0f}"
+
+
+def _twin(one: Candidate) -> str:
+    if one.forecast is None:
+        return "running"
+    return "; ".join((f"{one.forecast.growth}, {one.forecast.model}", *one.forecast.options))
 
 
 def _progression(one: Candidate) -> str:
@@ -215,17 +264,78 @@ def _tumor_dose(one: Candidate) -> str:
     return f"{one.forecast.bed_gy:.1f} Gy, {one.forecast.eqd2_gy:.1f} Gy"
 
 
+def _control(one: Candidate) -> str:
+    if one.forecast is None:
+        return "running"
+    return _percent(one.forecast.tumor_control)
+
+
+def _percent(share: float) -> str:
+    """A probability; too small to tell apart from none is said as such."""
+    return "under 0.1 %" if share < 1e-3 else f"{100 * share:.1f} %"
+
+
 def _brain(one: Candidate) -> str:
-    if one.brain is None:
+    brain = one.dose_of(BRAIN)
+    if brain is None:
         return "not told" if one.regimen.fractions else "none"
-    return f"{one.brain.mean_eqd2_gy:.1f} Gy, {one.brain.highest_eqd2_gy:.1f} Gy"
+    return f"{brain.eqd2.mean_gy:.1f} Gy, {brain.eqd2.highest_gy:.1f} Gy"
 
 
 def _necrosis(one: Candidate) -> str:
-    if one.brain is None:
+    brain = one.dose_of(BRAIN)
+    if brain is None:
         return "not told" if one.regimen.fractions else "none"
-    broken = "; ".join(f"over {limit.limit_gy:g} Gy: {limit.risk}" for limit in one.brain.broken)
-    return f"{100 * one.brain.necrosis:.1f} %" + (f" ({broken})" if broken else "")
+    return _complication(brain)
+
+
+def _complication(dose: StructureDose) -> str:
+    if dose.ntcp is None:
+        return "no tolerance known"
+    broken = "; ".join(f"over {limit.limit_gy:g} Gy: {limit.risk}" for limit in dose.broken)
+    return f"{100 * dose.ntcp:.1f} %" + (f" ({broken})" if broken else "")
+
+
+def dose_rows(candidates: list[Candidate]) -> list[dict[str, str]]:
+    """Each structure under each regimen, doses of the whole course."""
+    return [
+        {
+            "Regimen": one.letter,
+            "Structure": dose.name,
+            "Mean (Gy)": f"{dose.physical.mean_gy:.1f}",
+            "D2 % (Gy)": f"{dose.physical.dose_to(0.02):.1f}",
+            "D98 % (Gy)": f"{dose.physical.dose_to(0.98):.1f}",
+            "Mean EQD2 (Gy)": f"{dose.eqd2.mean_gy:.1f}",
+            "gEUD of EQD2 (Gy)": f"{dose.geud_gy:.1f}",
+            "NTCP": "tumor" if dose.is_tumor else _complication(dose),
+            "Endpoint": f"{dose.organ.endpoint}, α/β {dose.alpha_beta_gy:g} Gy"
+            if dose.organ
+            else f"α/β {dose.alpha_beta_gy:g} Gy",
+        }
+        for one in candidates
+        for dose in one.doses
+    ]
+
+
+def dose_volume_figure(candidates: list[Candidate]) -> go.Figure:
+    """Cumulative dose-volume histograms: a color a regimen, a dash a structure."""
+    figure = go.Figure()
+    names = list(dict.fromkeys(dose.name for one in candidates for dose in one.doses))
+    highest = max((d.physical.highest_gy for one in candidates for d in one.doses), default=1.0)
+    at = np.linspace(0.0, 1.05 * highest, DVH_POINTS)
+    for one in candidates:
+        for dose in one.doses:
+            figure.add_scatter(
+                x=at,
+                y=100.0 * dose.physical.share_above(at),
+                line={"color": one.color, "dash": DASHES[names.index(dose.name) % len(DASHES)]},
+                name=f"{one.letter}: {dose.name}",
+            )
+    figure.update_layout(
+        xaxis={"title": "physical dose of the course (Gy)"},
+        yaxis={"title": "volume with at least this dose (%)", "range": [0, 101]},
+    )
+    return styled(figure, 320)
 
 
 def _drugs(regimen: Regimen, record: ClinicalRecord) -> str:

@@ -28,11 +28,10 @@ def edit_plan(letter: str, plans: dict[str, RegimenPlan], default: str) -> Regim
     Raises:
         pydantic.ValidationError: what was chosen breaks a rule.
     """
-    names = list(plans)
+    st.session_state.setdefault(f"regimen-{letter}", default)
     picked = st.selectbox(
         f"Regimen {letter}",
-        names,
-        index=names.index(default),
+        list(plans),
         format_func=lambda n: plans[n].name,
         key=f"regimen-{letter}",
     )

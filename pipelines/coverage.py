@@ -2,8 +2,9 @@
 
 Every patient is a tumor of the class's prior on a varied head, grown on voxels of 2 mm and seen with noise. A
 twin on voxels of 3 mm starts from the first visit's masks, is calibrated on the next ones and forecasts the
-rest, beside two forecasts that need no model. All of it is in silico: it says that the machinery is sound where
-its equation is the truth, not that tumors follow the equation.
+rest, beside two forecasts that need no model. Then two targets of equal size, by a margin and by the twin's
+cells: which covers what grows. All of it is in silico: it says that the machinery is sound where its equation
+is the truth, not that tumors follow the equation.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from models.inference.calibration import CalibratedTwin, FollowUp, Method, calib
 from models.inference.prior import TwinPrior
 from models.phantom.anatomy import Anatomy, coarsened, vary
 from models.phantom.longitudinal import LongitudinalPatient, grow_patient
+from models.policy.margin import margin_plans
+from models.registration import resample
 from models.spatial import PARAMETERS, SpatialTwin, draw_spatial_twin, simulate_in_space
 from models.tissue import CSF, GREY, WHITE
 from pipelines.config import twin_prior
@@ -41,6 +44,8 @@ DETECTED_ML = (8.0, 40.0)
 MEMBERS = 100
 LEVEL = 0.9
 RANKS = 10
+MARGINS_MM = (3.0, 5.0, 15.0)
+"""About the core, of the targets that are compared."""
 RESAMPLED = 10_000
 
 
@@ -66,6 +71,17 @@ class HeldOut(BaseModel):
         return self.lower_mm3 <= self.seen_mm3 <= self.upper_mm3
 
 
+class Spread(BaseModel):
+    """Of one patient: share of the core that grew by the last visit which two targets cover, of equal size."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    patient: int
+    margin_mm: float
+    usual: float
+    model: float
+
+
 class CoverageStudy(BaseModel):
     """All held-out volumes, and what calibration taught; errors are of the logarithm."""
 
@@ -77,6 +93,7 @@ class CoverageStudy(BaseModel):
     patients: int
     members: int
     held_out: tuple[HeldOut, ...]
+    spread: tuple[Spread, ...]
     contraction: dict[str, float] = Field(description="median over patients, by parameter")
 
     @property
@@ -102,6 +119,16 @@ class CoverageStudy(BaseModel):
         means = rng.choice(each, (RESAMPLED, len(each))).mean(1)
         low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
         return float(each.mean()), float(low), float(high)
+
+    def target_gain(self, margin_mm: float) -> tuple[float, float, tuple[float, float, float]]:
+        """Mean coverage by the usual and the model's target, and the gain with its paired 90 % interval."""
+        rows = [s for s in self.spread if s.margin_mm == margin_mm]
+        usual, model = np.array([s.usual for s in rows]), np.array([s.model for s in rows])
+        rng = np.random.default_rng(self.seed)
+        means = rng.choice(model - usual, (RESAMPLED, len(rows))).mean(1)
+        low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        gain = float((model - usual).mean())
+        return float(usual.mean()), float(model.mean()), (gain, float(low), float(high))
 
     def rank_histogram(self) -> tuple[int, ...]:
         """How many held-out volumes fall into each tenth of their forecast; flat where bands are right."""
@@ -148,12 +175,14 @@ def study_coverage(
     head = _head()
     found: list[HeldOut] = []
     taught: list[Values] = []
+    spread: list[Spread] = []
     for n in range(patients):
         rng = np.random.default_rng([seed, n])
         patient = insilico_patient(head, prior, (0.0, *CALIBRATED_DAYS, *HELD_OUT_DAYS), rng)
         rows, calibrated = _judged(n, patient, prior, members, method, rng)
         found += rows
         taught.append(calibrated.posterior.contraction)
+        spread += _targets(n, patient, calibrated.twin, prior)
         on_patient(n + 1, patients)
     return CoverageStudy(
         prior_class=prior_class,
@@ -162,6 +191,7 @@ def study_coverage(
         patients=patients,
         members=members,
         held_out=tuple(found),
+        spread=tuple(spread),
         contraction=dict(
             zip(PARAMETERS, np.round(np.median(taught, axis=0), 4).tolist(), strict=True)
         ),
@@ -253,6 +283,34 @@ def _judged(
     return rows, calibrated
 
 
+def _targets(
+    n: int, patient: LongitudinalPatient, calibrated: SpatialTwin, prior: TwinPrior
+) -> list[Spread]:
+    """Targets about the core of the last early visit, and what they cover of its growth by the last visit."""
+    start = _last_early(patient)
+    tumor = tumor_at(patient, start, prior)
+    middle = replace(calibrated.median_member, tumor=tumor.visible)
+    cells = middle.tumor.cells(middle.infiltration_mm.item())
+    before, after = (patient.visits[v].masks["TC"] for v in (start, -1))
+    affine = np.diag([*patient.anatomy.spacing_mm, 1.0])
+    grown = Volume((after & ~before).astype(np.float32), affine)
+    recurrence = resample(grown, tumor.grid).array > 0.5
+    if not recurrence.any():
+        return []
+    brain = tumor.visible.domain.mobility > 0
+    found = []
+    for margin_mm in MARGINS_MM:
+        plans = margin_plans(cells, tumor.visible.region_mm("TC"), brain, margin_mm=margin_mm)
+        usual, model = plans.coverage(recurrence)
+        found.append(Spread(patient=n, margin_mm=margin_mm, usual=usual, model=model))
+    return found
+
+
+def _last_early(patient: LongitudinalPatient) -> int:
+    """Number of the last visit that calibration sees."""
+    return int(np.flatnonzero([v.day <= CALIBRATED_DAYS[-1] for v in patient.visits])[-1])
+
+
 def _forecast(
     patient: LongitudinalPatient,
     calibrated: SpatialTwin,
@@ -261,7 +319,7 @@ def _forecast(
     rng: np.random.Generator,
 ) -> dict[str, Values]:
     """From the last early visit's edges on, with the error that a volume is measured with."""
-    start = int(np.flatnonzero([v.day <= CALIBRATED_DAYS[-1] for v in patient.visits])[-1])
+    start = _last_early(patient)
     tumor = tumor_at(patient, start, prior)
     drawn = draw_spatial_twin(
         prior, tumor.visible, tumor.edges_mm, Markers(), members=calibrated.members, rng=rng

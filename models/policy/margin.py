@@ -1,7 +1,8 @@
 """A target by a margin beside a target of the same size by the predicted cells, and what each covers.
 
-The measure of PREDICT-GBM (Zimmer 2025): the usual plan is all brain within a margin of the tumor core; the
-model's plan is as many voxels where most cells are predicted; coverage is the share of a recurrence inside.
+The measure of the PREDICT-GBM benchmark (github.com/BrainLesion/PredictGBM): the usual plan is all brain within
+a margin of the tumor core; the model's plan is as many voxels where most cells are predicted; coverage is the
+share of a recurrence inside.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ class MarginPlans:
     @property
     def overlap(self) -> float:
         """Dice of the two."""
-        both = np.count_nonzero(self.usual & self.model)
-        return 2.0 * both / max(np.count_nonzero(self.usual) + np.count_nonzero(self.model), 1)
+        both = int(np.count_nonzero(self.usual & self.model))
+        return 2.0 * both / int(np.count_nonzero(self.usual) + np.count_nonzero(self.model))
 
 
 def margin_plans(

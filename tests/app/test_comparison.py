@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,17 +16,23 @@ from app.comparison import (
     SECOND_AXES,
     Candidate,
     backtest_rows,
+    calibration_figure,
     calibration_rows,
     comparison_csv,
     comparison_figure,
     comparison_rows,
+    dose_rows,
+    dose_volume_figure,
+    rank_rows,
 )
 from app.densities import KEPT, offer, offered
 from app.jobs import Jobs
 from data.clinical import ClinicalRecord
 from data.prognosis import Backtest, Band, Calibration, ParameterBelief, VolumeForecast
+from models.response.dose_volume import DoseVolume
 from models.simulation import Trajectory
-from pipelines.config import find_regimen
+from pipelines.config import find_regimen, organs
+from pipelines.dosimetry import BRAIN, StructureDose
 
 DAYS = (0.0, 10.0, 20.0)
 
@@ -44,12 +51,14 @@ def candidate(letter: str, name: str, *, solved: bool = True) -> Candidate:
     forecast = VolumeForecast(
         regimen=regimen.name,
         model="in space",
+        growth="reaction-diffusion",
         region="TC",
         days=DAYS,
         volume_mm3=band(1e3),
         cells_mm3=band(2e3),
         progression_days=(5.0, 15.0, None),
         progressed_share=0.6,
+        tumor_control=2e-4,
         horizon_days=20.0,
         total_dose_gy=60.0,
         bed_gy=75.0,
@@ -99,7 +108,8 @@ def test_the_table_tells_progression_doses_and_grams_for_the_body():
     stupp = dict(zip(rows["Endpoint"], rows["A: Stupp"], strict=True))
     assert stupp["Time to progression"] == "day 15"
     assert stupp["90 % band"] == "day 5 to after day 20"
-    assert stupp["Twin"] == "in space"
+    assert stupp["Twin"] == "reaction-diffusion, in space"
+    assert stupp["No clonogen left (TCP)"] == "under 0.1 %"
     assert stupp["Radiotherapy"] == "60.0 Gy in 30, margin"
     assert stupp["BED3 (late effects)"] == "100.0 Gy"
     # 42 x 75 + 5 x 150 + 25 x 200 mg/m2 over 2.00 m2 (Mosteller)
@@ -114,6 +124,27 @@ def test_without_height_and_weight_no_grams_are_told():
     assert ClinicalRecord(patient_id="P", height_cm=180).body_surface_m2 is None
     rows = comparison_rows([candidate("A", "stupp")], ClinicalRecord(patient_id="P"))
     assert "temozolomide 8.90 g/m²" in rows["A: Stupp"]
+
+
+def test_doses_are_drawn_and_told_for_every_structure_and_regimen():
+    brain = next(organ for organ in organs() if organ.name == "brain")
+    half = DoseVolume(np.array([0.0, 60.0]))
+    tumor = StructureDose("tumor core", half, half, 8.0, is_tumor=True)
+    healthy = StructureDose(BRAIN, half, DoseVolume(np.array([0.0, 80.0])), 2.0, brain)
+    one = replace(candidate("A", "stupp"), doses=(tumor, healthy))
+    figure = dose_volume_figure([one, replace(one, letter="B")])
+    assert [trace.name for trace in figure.data][:2] == ["A: tumor core", f"A: {BRAIN}"]
+    assert figure.data[0].line.color == figure.data[1].line.color != figure.data[2].line.color
+    assert figure.data[0].line.dash == figure.data[2].line.dash != figure.data[1].line.dash
+    assert (figure.data[0].y[0], figure.data[0].y[50], figure.data[0].y[-1]) == (100.0, 50.0, 0.0)
+    first, second = dose_rows([one])
+    assert first["Mean (Gy)"] == "30.0"
+    assert first["gEUD of EQD2 (Gy)"] == "0.0"  # half of it gets none
+    assert first["NTCP"] == "tumor"
+    assert "over 72 Gy: necrosis 5 %" in second["NTCP"]
+    rows = comparison_rows([one], ClinicalRecord(patient_id="P"))
+    told = dict(zip(rows["Endpoint"], rows["A: Stupp"], strict=True))
+    assert told["Brain: mean, highest EQD2"] == "40.0 Gy, 80.0 Gy"
 
 
 def test_the_csv_reads_back_with_every_curve_in_ml():
@@ -199,6 +230,8 @@ def test_what_scans_taught_is_told_before_and_after_with_units():
         method="es-mda",
         days=(0.0, 30.0),
         seen_mm3={"WT": (1e4, 2e4)},
+        fitted_mm3={"WT": ((1.5e4, 1.9e4, 2.4e4),)},
+        ranks={"WT": (0.61,)},
         given="Observation",
         parameters=(
             ParameterBelief(
@@ -225,6 +258,10 @@ def test_what_scans_taught_is_told_before_and_after_with_units():
         solves=400,
         seed=1,
     )
+    figure = calibration_figure(learned)
+    assert list(figure.data[-1].y) == [10.0, 20.0]
+    assert list(figure.data[2].y) == [19.0]
+    assert rank_rows(learned) == [{"Scan": "day 30", "WT among the members": "61 %"}]
     (row,) = calibration_rows(learned)
     assert row["Parameter"] == "velocity (mm/d)"
     assert row["After (90 %)"] == "0.08 (0.06 to 0.1)"
