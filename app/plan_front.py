@@ -123,7 +123,7 @@ def front_figure(front: PlanFront) -> go.Figure:
     unit = "% brain necrosis" if percent else UNITS[front.metric]
     figure.update_layout(
         xaxis={"title": f"{front.metric} ({unit})", "type": "log" if percent else "linear"},
-        yaxis={"title": "control of the worst (d), in silico"},
+        yaxis={"title": "control (d), in silico"},
         clickmode="event+select",
     )
     styled(figure, 320)

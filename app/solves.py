@@ -9,13 +9,16 @@ from functools import partial
 import streamlit as st
 
 from app.jobs import Job, Jobs, Progress
+from app.pictures import outlined
 from app.state import open_store
+from app.views import default_sequence
 from data.avatar import Avatar
 from data.io.nifti import encode_series
 from data.prognosis import VolumeForecast
 from data.treatment import Regimen
 from models.inference.prior import ResponseOptions
 from models.policy.margin import MarginPlans, margin_plans
+from models.registration import resample
 from models.simulation import Trajectory
 from models.spatial import SpatialTwin
 from pipelines.calibrate import calibrated_twin
@@ -35,6 +38,8 @@ from pipelines.space import (
 )
 
 POLLED_SECONDS = 0.5
+USUAL_COLOR, MODEL_COLOR, CORE_COLOR = "#4c9be8", "#ff9f1c", "#ffffff"
+"""Of the targets' outlines and the core's."""
 
 
 @dataclass(frozen=True)
@@ -121,14 +126,20 @@ def doses_of(
 
 @st.cache_data(show_spinner=False, max_entries=50)
 def margins_of(
-    _scene: Scene, margin_mm: float, key: str
-) -> tuple[MarginPlans, tuple[float, float]]:
-    """The usual target and the model's of the same size, and the cells outside the core that each holds."""
+    _scene: Scene, _avatar: Avatar, margin_mm: float, key: str
+) -> tuple[MarginPlans, tuple[float, float], bytes]:
+    """The usual target and the model's of the same size, the cells outside the core that each holds, and a
+    picture of both.
+    """
     visible, middle = _scene.fine.visible, _scene.twin.median_member
     cells = visible.cells(middle.infiltration_mm.item())
     core_mm, brain = visible.region_mm("TC"), visible.domain.mobility > 0
     plans = margin_plans(cells, core_mm, brain, margin_mm=margin_mm)
-    return plans, plans.held(cells, brain & (core_mm > 0))
+    scan = _avatar.latest_scan
+    assert scan is not None  # noqa: S101  # a scene is made of one
+    image = resample(open_store().volume(scan.sequences[default_sequence(scan)]), _scene.fine.grid)
+    edges = {USUAL_COLOR: plans.usual, MODEL_COLOR: plans.model, CORE_COLOR: core_mm <= 0}
+    return plans, plans.held(cells, brain & (core_mm > 0)), outlined(image, edges)
 
 
 def wanted_jobs(

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
-from PIL import Image
 
 from data.avatar import Avatar, Scan
 from data.imaging import LabelTable, Volume
@@ -146,34 +143,6 @@ def default_sequence(scan: Scan) -> str:
     same = [n for n, ref in scan.sequences.items() if ref.shape == scan.segmentation.shape]
     names = same or list(scan.sequences)
     return next((s for s in PREFERRED if s in names), names[0])
-
-
-def thumbnail(scan: Volume, mask: Volume, labels: LabelTable) -> str:
-    """The axial slice with most tumor, radiological convention, labels tinted; a PNG data address."""
-    image, map_ = scan.reoriented("RAS"), mask.reoriented("RAS")
-    on_grid = map_.shape == image.shape
-    k = int(np.argmax((map_.array > 0).sum((0, 1)))) if on_grid else image.shape[2] // 2
-    low, high = window_of(scan)
-    gray = np.clip((image.array[:, :, k] - low) / (high - low), 0, 1).astype(np.float32)
-    rgb = np.repeat(gray[..., None], 3, axis=-1)
-    if on_grid:
-        for label in labels.labels:
-            tint = np.array([int(label.color[n : n + 2], 16) / 255 for n in (1, 3, 5)], np.float32)
-            inside = map_.array[:, :, k] == label.value
-            rgb[inside] = 0.55 * rgb[inside] + 0.45 * tint
-    inside = np.argwhere(gray > 0)
-    if len(inside):
-        (i0, j0), (i1, j1) = inside.min(0), inside.max(0) + 1
-        rgb = rgb[i0:i1, j0:j1]
-    # Axial, seen from the feet: the patient's right (+x) on the left of the picture, front up.
-    picture = np.flip(rgb, axis=(0, 1)).transpose(1, 0, 2)
-    x, y, _ = image.spacing_mm
-    height, width = picture.shape[0] * y, picture.shape[1] * x
-    scale = 160 / max(height, width)
-    png = io.BytesIO()
-    drawn = Image.fromarray((255 * picture).astype(np.uint8))
-    drawn.resize((max(1, round(width * scale)), max(1, round(height * scale)))).save(png, "PNG")
-    return "data:image/png;base64," + base64.b64encode(png.getvalue()).decode()
 
 
 def survival_figure(prediction: SurvivalPrediction) -> go.Figure:

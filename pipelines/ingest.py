@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -160,14 +161,24 @@ def _read_planning(folder: Path, files: PlanningFiles, scan: Volume) -> LoadedPl
     else:
         structures = {name: _read_mask(folder / path) for name, path in files.structures.items()}
         paths |= {name: folder / path for name, path in files.structures.items()}
-    for name, volume in (doses | structures).items():
+    planning = LoadedPlanning(doses, structures, left_out)
+    require_place(planning, scan, paths)
+    return planning
+
+
+def require_place(planning: LoadedPlanning, scan: Volume, paths: Mapping[str, Path]) -> None:
+    """Check that doses and structures lie in a scan's coordinate system, as far as it can be told.
+
+    Raises:
+        ImageError: another frame of reference, or no overlap with the scan.
+    """
+    for name, volume in (planning.doses | planning.structures).items():
         frames = volume.frame_of_reference_uid, scan.frame_of_reference_uid
         if (None not in frames and frames[0] != frames[1]) or not _overlap(volume, scan):
             raise ImageError(
                 f"{paths[name]}: {name} is not in the coordinate system of the latest scan's first sequence; "
                 "register it to that in the planning system and export it again"
             )
-    return LoadedPlanning(doses, structures, left_out)
 
 
 def _read_dose(path: Path) -> Volume:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
+from app.pictures import thumbnail
 from app.state import empty_state, open_store
-from app.views import default_sequence, patient_row, thumbnail
+from app.views import default_sequence, patient_row
 from data.avatar import Scan
 from data.errors import StoreError
 

@@ -155,21 +155,25 @@ def show_doses(candidates: list[Candidate], avatar: Avatar) -> None:
     )
 
 
-def show_margin(scene: Scene | None, key: str) -> None:
+def show_margin(scene: Scene | None, avatar: Avatar, key: str) -> None:
     """The usual target beside the model's of the same size."""
     if scene is None:
         st.caption(
             "Targets are compared in space only: this scan has no tissue map, or another law was chosen."
         )
         return
-    margin = st.slider("Margin about the core (mm)", 3, 30, 15, 1, key="margin-compared")
-    plans, (usual, model) = margins_of(scene, float(margin), f"{key}:{margin}")
-    ml = plans.usual.sum() * SHOWN_MM**3 / 1000.0
-    one, two, three, four = st.columns(4)
-    one.metric("Size of either target", f"{ml:.0f} mL")
-    two.metric("Cells outside the core, usual target", f"{100 * usual:.1f} %")
-    three.metric("The same, model's target", f"{100 * model:.1f} %")
-    four.metric("Overlap (Dice)", f"{plans.overlap:.2f}")
+    picture, figures = st.columns((1, 1), gap="medium")
+    with figures:
+        margin = st.slider("Margin about the core (mm)", 3, 30, 15, 1, key="margin-compared")
+        plans, (usual, model), png = margins_of(scene, avatar, float(margin), f"{key}:{margin}")
+        ml = plans.usual.sum() * SHOWN_MM**3 / 1000.0
+        one, two = st.columns(2)
+        one.metric("Size of either target", f"{ml:.0f} mL")
+        two.metric("Overlap (Dice)", f"{plans.overlap:.2f}")
+        told = "Of the cells outside the core."
+        one.metric(":blue[Usual target] holds", f"{100 * usual:.1f} %", help=told)
+        two.metric(":orange[Model's target] holds", f"{100 * model:.1f} %", help=told)
+    picture.image(png, caption="Blue: the margin. Orange: the model's target. White: the core.")
     st.caption(
         "In silico: of the cells that the median member has outside the core today, the share inside all brain "
         "within the margin, and inside as many voxels where it has most. That the model's target holds more "
@@ -318,7 +322,7 @@ with right:
     with plans:
         front_section(avatar, edited["A"], f"{question.key}:{edited['A'].model_dump_json()}")
     with margin:
-        show_margin(scene, question.key)
+        show_margin(scene, avatar, question.key)
     if candidates and all(c.forecast for c in candidates):
         offer_files(avatar, candidates, edited)
 solved = next((c.forecast for c in candidates if c.forecast), None)

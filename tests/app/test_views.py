@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.pictures import outlined, thumbnail
 from app.views import (
     colormap_of,
     median_survival,
     patient_row,
     survival_figure,
-    thumbnail,
     timeline_figure,
     variant_rows,
     window_of,
@@ -66,6 +66,20 @@ def test_the_thumbnail_is_radiological_whatever_the_voxel_order(codes):
     # +x is the patient's right, drawn on the left; +y is anterior, drawn at the top.
     assert columns.mean() < picture.shape[1] / 2
     assert rows.mean() < picture.shape[0] / 2
+
+
+@pytest.mark.parametrize("codes", ["RAS", "LPS"])
+def test_outlines_are_drawn_at_the_edge_and_on_the_side_of_their_mask(codes):
+    mask = np.zeros((40, 40, 5), np.uint8)
+    mask[26:36, 24:34, 2] = 1
+    image = Volume(np.full((40, 40, 5), 100, np.int16), np.eye(4)).reoriented(codes)
+    inside = Volume(mask, np.eye(4)).reoriented(codes).array > 0
+    picture = np.asarray(Image.open(io.BytesIO(outlined(image, {"#ff0000": inside}))), int)
+    rows, columns = np.nonzero(picture[..., 0] - picture[..., 2] > 150)
+    assert columns.mean() < picture.shape[1] / 2
+    assert rows.mean() < picture.shape[0] / 2
+    middle = picture[int(rows.mean()), int(columns.mean())]
+    assert middle[0] == middle[2]  # the scan shows through
 
 
 def test_the_window_covers_the_bulk_of_the_voxels():
