@@ -192,7 +192,7 @@ def revisited_text(found: Revisited, output: Path | None) -> str:
             cells = []
             for metric in METRICS:
                 middle, low, high = (scale * v for v in found.median(cap, metric, what))
-                cells.append(f"{middle:.1f} ({low:.1f} to {high:.1f})")
+                cells.append(f"{middle:z.1f} ({low:z.1f} to {high:z.1f})")
             lines.append(f"| {cap:g} Gy | " + " | ".join(cells) + " |")
         lines.append("")
     lines += [

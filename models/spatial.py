@@ -20,7 +20,7 @@ from data.clinical import Markers
 from data.errors import RegimenError
 from data.treatment import MapTarget, Regimen, UniformTarget
 from models.growth.field import Dose, Kill, solve
-from models.growth.visible import EDGES, VisibleTumor, visible_volume_mm3
+from models.growth.visible import EDGES, VisibleTumor, visible_volume_mm3, volumes_mm3
 from models.inference.prior import PLAIN, ResponseOptions, TwinPrior
 from models.response.adaptive import Pauses
 from models.response.ensemble import DoseKill, Response
@@ -188,6 +188,7 @@ def grow_member(
     *,
     saves: Sequence[float] | Values,
     on_save: Callable[[float, Field], None],
+    share: Field | None = None,
     step_days: float = STEP_DAYS,
 ) -> None:
     """Run one member to the last saved day.
@@ -200,6 +201,7 @@ def grow_member(
         regimen: what is done.
         saves: days since the scan, ascending.
         on_save: told the day and a view of the cell fraction (i, j, k), to be copied if kept.
+        share: :func:`relative_dose` of the regimen, where it is known already.
         step_days: longest step of the solver.
 
     Raises:
@@ -207,7 +209,8 @@ def grow_member(
     """
     one = twin.member(member)  # so that nothing is worked out for the others again
     clock, pauses, last = one.response.clock(regimen), Pauses(1), float(max(saves))
-    kills, upcoming = tuple(_kills(one, regimen)), tuple(_known_doses(one, regimen))
+    share = relative_dose(one.tumor, regimen) if share is None else share
+    kills, upcoming = tuple(_kills(one, regimen, share)), tuple(_known_doses(one, regimen))
     decisions = {d.cycle.start_day for d in upcoming if d.cycle.adaptive is not None}
     u = one.tumor.cells(one.infiltration_mm.item(), one.shift_mm.item())
     taken: list[DoseKill] = []
@@ -245,12 +248,11 @@ def _followed_mm3(one: SpatialTwin, u: Field) -> float:
     return visible_volume_mm3(u, EDGES[one.followed], one.tumor.domain.spacing_mm)
 
 
-def _kills(one: SpatialTwin, regimen: Regimen) -> Iterable[Kill]:
+def _kills(one: SpatialTwin, regimen: Regimen, share: Field | None) -> Iterable[Kill]:
     """Resections and fractions of a twin of one member; equal fractions share one map."""
     for resection in regimen.resections:
         removed = one.tumor.region_mm(resection.region) <= resection.margin_mm
         yield Kill(resection.day, np.where(removed, removal_log_kill(resection.extent), 0.0))
-    share = relative_dose(one.tumor, regimen)
     maps: dict[tuple[float, float], float | Field] = {}
     for fraction in one.response.fractions(regimen):
         linear, quadratic = fraction.linear.item(), fraction.quadratic.item()
@@ -305,17 +307,17 @@ def simulate_in_space(
         RegimenError: a drug that the twin knows nothing of.
     """
     spacing = twin.tumor.domain.spacing_mm
-    voxel_mm3 = float(np.prod(spacing))
     twin.tumor.domain.faces(np.dtype(np.float32))  # once, not in every thread
+    share = relative_dose(twin.tumor, regimen)
 
     def one(member: int) -> Values:
         rows: list[list[float]] = []
 
         def keep(day: float, u: Field) -> None:
-            volumes = [visible_volume_mm3(u, edge, spacing) for edge in EDGES.values()]
-            rows.append([*volumes, float(u.sum(dtype=np.float64)) * voxel_mm3])
+            volumes, cells = volumes_mm3(u, tuple(EDGES.values()), spacing)
+            rows.append([*volumes, cells])
 
-        grow_member(twin, member, regimen, saves=saves, on_save=keep)
+        grow_member(twin, member, regimen, saves=saves, on_save=keep, share=share)
         return np.array(rows).T
 
     found: list[Values] = []

@@ -164,7 +164,7 @@ def solve(
     _require(u, domain, diffusivity, proliferation, days, step_days)
     _require_times([*(k.day for k in kills), *saves], earliest=0.0)
     _require_times([d.day for d in doses], earliest=-np.inf)
-    for kill in kills:
+    for kill in {id(k.log_kill): k for k in kills}.values():  # one map may be of many fractions
         _require_kill(kill.day, kill.log_kill, u.shape)
     for dose in doses:
         _require_kill(dose.day, dose.log_kill, u.shape)
@@ -172,12 +172,13 @@ def solve(
     stepper = _Stepper(here, domain, diffusivity)
     inner = here.reshape([n + 2 for n in u.shape])[1:-1, 1:-1, 1:-1]
     pending = (0.0, 1.0, 0.0)
+    maps = {id(k.log_kill): k.log_kill for k in kills if isinstance(k.log_kill, np.ndarray)}
     surviving = {
-        id(k.log_kill): np.exp(-k.log_kill).astype(here.dtype)
-        for k in kills
-        if isinstance(k.log_kill, np.ndarray)
+        name: np.pad(np.exp(-log_kill).astype(here.dtype), 1).ravel()
+        for name, log_kill in maps.items()
     }
     at_once = sorted((k for k in kills if k.day <= days), key=lambda k: k.day)
+    drugs = _Drugs(doses)
     stops = {*(k.day for k in at_once), *(s for s in saves if s <= days), days}
     start = 0.0
     for stop in sorted(stops):
@@ -185,7 +186,7 @@ def solve(
         if stop > start:
             h = (stop - start) / count
             ends = np.concatenate([[start], start + h * (np.arange(count) + 0.5), [stop]])
-            flows = _flows(ends, proliferation, doses)
+            flows = _flows(ends, proliferation, drugs.acting(ends[0], ends[-1]))
             pending = (pending[0], *_composed(pending[1:], flows[0]))
             for flow in flows[1:]:
                 stepper.advance(pending)
@@ -194,7 +195,7 @@ def solve(
             if isinstance(kill.log_kill, np.ndarray):
                 stepper.advance(pending)
                 pending = (0.0, 1.0, 0.0)
-                inner *= surviving[id(kill.log_kill)]
+                here *= surviving[id(kill.log_kill)]
             else:
                 pending = (pending[0], pending[1] * float(np.exp(-kill.log_kill)), pending[2])
         if stop in saves or stop == days:
@@ -305,15 +306,24 @@ class _Stepper:
         self._u[:] = now
 
 
+class _Drugs:
+    """Doses that kill, found by when they act."""
+
+    def __init__(self, doses: Sequence[Dose]) -> None:
+        self._doses = [d for d in doses if d.log_kill > 0.0]
+        self._from = np.array([d.day for d in self._doses], np.float64)
+        self._until = np.array([d.day + d.kinetics.over_days for d in self._doses], np.float64)
+
+    def acting(self, start: float, end: float) -> list[Dose]:
+        """Those that do anything between two days."""
+        chosen = np.flatnonzero((self._from < end) & (self._until > start))
+        return [self._doses[n] for n in chosen]
+
+
 def _flows(
-    ends: NDArray[np.float64], rho: float, doses: Sequence[Dose]
+    ends: NDArray[np.float64], rho: float, acting: Sequence[Dose]
 ) -> list[tuple[float, float]]:
-    """A and B of division and drugs over each of the windows between ``ends`` (days)."""
-    acting = [
-        d
-        for d in doses
-        if d.day < ends[-1] and d.day + d.kinetics.over_days > ends[0] and d.log_kill > 0.0
-    ]
+    """A and B of division and of acting drugs over each of the windows between ``ends`` (days)."""
     if not acting:
         return [
             (float(np.exp(rho * h)), float(np.expm1(rho * h) if rho > 0.0 else 0.0))

@@ -12,7 +12,7 @@ Biol 41:835), whose speed, 5/sqrt(6), is within 2 % of the slowest, 2.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +37,7 @@ LEAST = 1e-6
 """Cell fractions below are left out at the start: some cells in a voxel of 2 mm, far from the tumor."""
 UNREACHED = 1e6
 """Millimeters; fast marching leaves larger numbers where it does not come."""
+ROOT_OF_SIX = np.float32(np.sqrt(6.0))
 SLOWEST_SHARE = 0.05
 """Of the fastest tissue's speed; slower tissue is crossed at this, so that every way has a length."""
 
@@ -114,19 +115,23 @@ class VisibleTumor:
             infiltration_mm: sqrt(D / rho).
             shift_mm: how much farther out the edges are than they were drawn.
         """
-        flair, enhancing = place_on_wave(FLAIR_EDGE), place_on_wave(ENHANCING_EDGE)
-        whole = self.whole_mm - np.float32(shift_mm)
-        way = np.maximum(self.way_mm - np.float32(shift_mm), 0.0)
-        z = flair + np.where(whole < 0.0, whole, way) / infiltration_mm
+        flair, enhancing = (np.float32(place_on_wave(e)) for e in (FLAIR_EDGE, ENHANCING_EDGE))
+        length, shift = np.float32(infiltration_mm), np.float32(shift_mm)
+        free = self.domain.mobility > 0.0
+        whole = self.whole_mm[free] - shift
+        way = np.maximum(self.way_mm[free] - shift, 0.0)
+        z = flair + np.where(whole < 0.0, whole, way) / length
         if self.core_mm is not None:
-            core = self.core_mm - np.float32(shift_mm)
+            core = self.core_mm[free] - shift
             outward, inward = np.maximum(core, 0.0), np.maximum(-whole, 0.0)
             total = np.where(outward + inward > 0.0, outward + inward, 1.0)
             between = enhancing + (flair - enhancing) * outward / total
             z = np.where(whole < 0.0, between, z)
-            z = np.where(core < 0.0, enhancing + core / infiltration_mm, z)
-        u = wave(np.minimum(z, FAR))
-        return np.where((self.domain.mobility > 0.0) & (u > LEAST), u, 0.0).astype(np.float32)
+            z = np.where(core < 0.0, enhancing + core / length, z)
+        u = wave(np.minimum(z, np.float32(FAR)))
+        found = np.zeros(self.domain.shape, np.float32)
+        found[free] = np.where(u > LEAST, u, 0.0)
+        return found
 
 
 def signed_distance_mm(mask: Mask, spacing_mm: tuple[float, float, float]) -> Field:
@@ -167,14 +172,30 @@ def visible_volume_mm3(u: Field, edge: float, spacing_mm: tuple[float, float, fl
 
     A voxel that the edge cuts counts by where a front, straight in the places of :func:`wave`, cuts it.
     """
-    return float(_voxels_above(u, edge, float(place_on_wave(edge)))) * float(np.prod(spacing_mm))
+    (volume,), _ = volumes_mm3(u, (edge,), spacing_mm)
+    return volume
+
+
+def volumes_mm3(
+    u: Field, edges: Sequence[float], spacing_mm: tuple[float, float, float]
+) -> tuple[tuple[float, ...], float]:
+    """Volumes above some edges as :func:`visible_volume_mm3`, and what all cells would fill at capacity."""
+    dense = np.ascontiguousarray(u)  # of a known layout the kernel's loops run on vectors
+    voxel_mm3, top = float(np.prod(spacing_mm)), float(dense.max())
+    volumes = tuple(
+        float(_voxels_above(dense, edge, float(place_on_wave(edge)))) * voxel_mm3
+        if top >= edge
+        else 0.0
+        for edge in edges
+    )
+    return volumes, float(dense.sum(dtype=np.float64)) * voxel_mm3
 
 
 @njit(cache=True, nogil=True)
 def _place(u: float) -> float:
-    least = 1e-6
-    bounded = min(max(u, least), 1.0 - least)
-    return np.sqrt(6.0) * np.log(1.0 / np.sqrt(bounded) - 1.0)  # type: ignore[no-any-return]  # a float
+    one, least = np.float32(1.0), np.float32(1e-6)
+    bounded = min(max(np.float32(u), least), one - least)
+    return ROOT_OF_SIX * np.log(one / np.sqrt(bounded) - one)  # type: ignore[no-any-return]  # a float
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"nnan"})

@@ -128,6 +128,36 @@ def test_a_slider_changes_the_dose_and_the_full_solve_follows_the_preview(board,
     page.get_by_role("button", name="Curves (CSV)").wait_for()
 
 
+def test_a_plan_is_picked_on_the_front_and_compared_as_a_regimen(board, page):
+    page.goto(f"{board}/simulate?patient=P1")
+    page.get_by_role("button", name="Curves (CSV)").wait_for()
+    page.get_by_role("tab", name="Plans: control against toxicity").click()
+    page.get_by_role("button", name="Search").click()
+    page.get_by_text("Click a point").wait_for()
+    points = page.locator(".js-plotly-plot", has_text="control (d)").last.locator("path.point")
+    points.nth(1).scroll_into_view_if_needed()
+    box = points.nth(1).bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.get_by_role("button", name="Compare as a regimen").click()
+    page.get_by_role("tab", name="C", exact=True).wait_for()
+    cell(page, "Radiotherapy", 3).get_by_text("Gy in 30").wait_for()
+    cell(page, "Time to progression", 3).get_by_text("day").wait_for()
+    page.get_by_role("tab", name="Margin against model").click()
+    page.get_by_text("Size of either target").wait_for()
+    shot(page, "margin")
+    page.get_by_role("tab", name="Dose to structures").click()
+    page.get_by_text("volume with at least this dose").first.wait_for()
+
+
+def test_another_growth_law_answers_without_space(board, page):
+    page.goto(f"{board}/simulate?patient=P1")
+    page.get_by_role("button", name="Curves (CSV)").wait_for()
+    page.get_by_text("Model", exact=True).click()
+    page.get_by_role("combobox", name="Growth").click()
+    page.get_by_role("option", name="gompertz").click()
+    cell(page, "Twin", 1).get_by_text("gompertz, lumped").wait_for()
+
+
 def test_a_missed_fraction_that_is_not_of_the_course_is_refused_by_its_rule(board, page):
     page.goto(f"{board}/simulate?patient=P1")
     missed = page.get_by_role("textbox", name="Missed A")

@@ -51,6 +51,35 @@ def test_a_mistake_is_a_sentence_and_exit_code_two(tmp_path, arguments, said):
     assert "Traceback" not in done.stderr
 
 
+def test_plans_become_regimens_and_other_growth_laws_and_options_can_be_asked_for(
+    make_study, tmp_path
+):
+    avatar("run", make_study(), "--store", "s", cwd=tmp_path)
+    plan = ("plan", "P1", "--store", "s", "--points", 3, "--write", "plans")
+    front = avatar(*plan, "--json", cwd=tmp_path)
+    assert front.returncode == 0, front.stderr
+    found = json.loads(front.stdout)
+    assert found["metric"] == "BED3"
+    assert len(found["plans"]) == len(list((tmp_path / "plans").iterdir()))
+    assert "research use only" in " ".join(avatar(*plan, cwd=tmp_path).stdout.split())
+    asked = ("simulate", "P1", "--regimen", "plans/plan-1.yaml", "--store", "s", "--json")
+    solved = json.loads(avatar(*asked, cwd=tmp_path).stdout)
+    assert solved["total_dose_gy"] == pytest.approx(5 * sum(found["plans"][0]["doses_gy"]), abs=0.2)
+    other = avatar(*asked, "--growth", "gompertz", "--repopulation", cwd=tmp_path)
+    told = json.loads(other.stdout)
+    assert (told["growth"], told["model"]) == ("gompertz", "lumped")
+    assert "times as fast from day 37" in told["options"][0]
+    for wrong, said in (
+        ((*asked, "--growth", "none"), "logistic"),
+        ((*plan, "--toxicity", "hair"), "BED3"),
+        ((*plan, "--base", "none"), "stupp"),
+        ((*plan, "--cap", "nan"), "the largest fraction"),
+    ):
+        done = avatar(*wrong, cwd=tmp_path)
+        assert done.returncode == 2
+        assert said in done.stderr
+
+
 def test_a_bad_regimen_is_a_sentence(make_study, tmp_path):
     avatar("run", make_study(), "--store", "s", cwd=tmp_path)
     (tmp_path / "mine.yaml").write_text(
