@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
-from data.treatment import MarginTarget, RegimenPlan, UniformTarget
+from data.treatment import MapTarget, MarginTarget, RegimenPlan, UniformTarget
 
 MOST_FRACTIONS = 40
-WHOLE_BRAIN_MM = 51
-"""The margin slider's end: no margin, but all of the brain."""
+TARGETS = {"margin": "margin about the core", "uniform": "all of the brain"}
 START_DAY = 28.0
 """Of radiotherapy that is added to a regimen without any."""
 SURGERY_DAY = 7.0
 
 
-def edit_plan(letter: str, plans: dict[str, RegimenPlan], default: str) -> RegimenPlan:
+def edit_plan(
+    letter: str, plans: dict[str, RegimenPlan], default: str, *, maps: Sequence[str] = ()
+) -> RegimenPlan:
     """Pick a regimen and change its surgery, radiotherapy and drugs.
 
     Args:
         letter: which of the regimens that are compared.
         plans: to pick from, by key.
         default: key of the one that is picked at first.
+        maps: names of the patient's dose maps.
 
     Raises:
         pydantic.ValidationError: what was chosen breaks a rule.
@@ -39,7 +42,7 @@ def edit_plan(letter: str, plans: dict[str, RegimenPlan], default: str) -> Regim
     key = f"{letter}-{picked}"
     changes: dict[str, Any] = {
         "radiotherapy": _radiotherapy(letter, key, plan),
-        "target": _target(letter, key, plan),
+        "target": _target(letter, key, plan, maps),
         "surgery": _surgery(letter, key, plan),
         "drugs": _drugs(letter, key, plan),
     }
@@ -102,18 +105,32 @@ def _end(usual: int, given: float) -> int:
     return max(usual, int(np.ceil(given)))
 
 
-def _target(letter: str, key: str, plan: RegimenPlan) -> dict[str, Any]:
-    known = plan.target if isinstance(plan.target, MarginTarget) else None
-    margin = st.slider(
-        f"Margin about the core {letter} (mm)",
-        0, WHOLE_BRAIN_MM, round(known.margin_mm) if known else WHOLE_BRAIN_MM, 1,
-        key=f"margin-{key}",
-        help="Clinical target volume; 3 mm more are planned, and the dose falls off outside. "
-        f"{WHOLE_BRAIN_MM}: all of the brain.",
+def _target(letter: str, key: str, plan: RegimenPlan, maps: Sequence[str]) -> dict[str, Any]:
+    known = plan.target
+    now = known.dose if isinstance(known, MapTarget) else known.kind
+    kinds = ["margin", "uniform", *maps]
+    kinds += [] if now in kinds else [now]
+    picked = st.selectbox(
+        f"Target {letter}", kinds, index=kinds.index(now), key=f"target-{key}",
+        format_func=lambda kind: TARGETS.get(kind, f"dose map {kind}"),
+        help="Dose maps are the patient's, under 'planning' in study.yaml.",
     )  # fmt: skip
-    if margin == WHOLE_BRAIN_MM:
+    if picked == "uniform":
         return UniformTarget().model_dump()
-    target = known or MarginTarget(margin_mm=margin)
+    if picked != "margin":
+        total = plan.expand().total_dose_gy or 60.0
+        given = known.prescribed_gy if isinstance(known, MapTarget) else total
+        prescribed = st.number_input(
+            f"Of the map, {letter}: prescribed (Gy)", 0.1, 200.0, given, 1.0, key=f"prescribed-{key}",
+            help="Where the map has this dose, all of each fraction arrives.",
+        )  # fmt: skip
+        return MapTarget(dose=picked, prescribed_gy=prescribed).model_dump()
+    target = known if isinstance(known, MarginTarget) else MarginTarget()
+    margin = st.slider(
+        f"Margin about the core {letter} (mm)", 0, 50, round(target.margin_mm), 1,
+        key=f"margin-{key}",
+        help=f"Clinical target volume; {target.setup_mm:g} mm more are planned; the dose falls off outside.",
+    )  # fmt: skip
     return target.model_dump() | {"margin_mm": _kept(margin, target.margin_mm, 0.5)}
 
 

@@ -91,7 +91,7 @@ def choose_model(avatar: Avatar) -> Question:
     return Question(avatar, growth, ResponseOptions(incomplete_repair=repair, repopulation=faster))
 
 
-def edit_regimens(prior: TwinPrior) -> dict[str, RegimenPlan]:
+def edit_regimens(prior: TwinPrior, maps: tuple[str, ...]) -> dict[str, RegimenPlan]:
     """The regimens that are compared, by letter; the page stops at one that breaks a rule."""
     picked = st.session_state.pop("picked-plan", None)
     if picked is not None:
@@ -110,7 +110,7 @@ def edit_regimens(prior: TwinPrior) -> dict[str, RegimenPlan]:
     for letter, tab in zip(shown, st.tabs(list(shown)), strict=True):
         with tab:
             try:
-                edited[letter] = edit_plan(letter, plans, first[LETTERS.index(letter)])
+                edited[letter] = edit_plan(letter, plans, first[LETTERS.index(letter)], maps=maps)
                 edited[letter].expand()
             except ValidationError as error:
                 st.error(f"Regimen {letter}: {explain(error)}")
@@ -251,7 +251,7 @@ if not avatar.forecasts:
 prior = twin_prior(avatar.prior_class)
 left, right = st.columns((1, 3), gap="medium")
 with left:
-    edited = edit_regimens(prior)
+    edited = edit_regimens(prior, tuple(avatar.planning.doses))
     question = choose_model(avatar)
     with st.expander("A regimen of your own"):
         take_own()

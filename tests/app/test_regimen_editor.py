@@ -40,12 +40,31 @@ def edited(app: AppTest) -> RegimenPlan:
     return RegimenPlan.model_validate_json(app.session_state["edited"])
 
 
+PAINTED = RegimenPlan.model_validate(
+    {
+        "name": "Painted",
+        "target": {"kind": "map", "dose": "boost", "prescribed_gy": 61.3},
+        "radiotherapy": [{"fractions": 30, "dose_per_fraction_gy": 2.0, "start_day": 28}],
+    }
+)
+
+
 @pytest.mark.parametrize(
-    "plan", [UNUSUAL, *map(regimen_plan, regimen_names())], ids=lambda plan: plan.name
+    "plan", [UNUSUAL, PAINTED, *map(regimen_plan, regimen_names())], ids=lambda plan: plan.name
 )
 def test_a_regimen_that_nobody_changes_stays_as_it_is(plan):
     app = AppTest.from_function(page, args=(plan.model_dump_json(),), default_timeout=30).run()
     assert edited(app) == plan
+
+
+def test_the_target_changes_between_margin_brain_and_map():
+    app = AppTest.from_function(page, args=(PAINTED.model_dump_json(),), default_timeout=30).run()
+    target = next(s for s in app.selectbox if s.label.startswith("Target"))
+    assert target.options == ["margin about the core", "all of the brain", "dose map boost"]
+    app = target.set_value("uniform").run()
+    assert edited(app).target.kind == "uniform"
+    app = next(s for s in app.selectbox if s.label.startswith("Target")).set_value("margin").run()
+    assert edited(app).target.margin_mm == 15.0
 
 
 def test_a_change_is_taken_and_the_rest_is_kept():
