@@ -51,7 +51,12 @@ def front_section(avatar: Avatar, base: RegimenPlan, key: str) -> None:
         ),
     )
     if not job.finished:
-        show_progress({asked: job}, "Searching plans", "cancel-front")
+        show_progress(
+            {asked: job},
+            "Searching plans",
+            "cancel-front",
+            lambda: st.session_state.pop("front", None),
+        )
     elif job.error is not None:
         st.error(str(job.error))
     else:

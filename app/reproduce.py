@@ -153,10 +153,10 @@ def revisited_text(found: Revisited, output: Path | None) -> str:
     from models.inference.prior import beliefs
     from models.policy.toxicity import ntcp_of
     from pipelines.chaudhuri2023 import METRICS
-    from pipelines.config import organs
+    from pipelines.config import organ
 
     config = found.config
-    brain = next(o for o in organs() if o.name == "brain")
+    brain = organ("brain")
     standard = np.full((1, config.weeks), config.standard_dose_gy)
     usual = float(ntcp_of(brain, np.ones(1), np.array([config.brain_share]))(standard, 5)[0])
     total = config.standard_dose_gy * 5 * config.weeks

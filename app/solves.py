@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -157,12 +158,21 @@ def wanted_jobs(
     }
 
 
-def show_progress(running: dict[str, Job], what: str, key: str) -> None:
-    """A bar of what is running, drawn again by itself; the page follows when all of it is done."""
-    st.fragment(_bar, run_every=POLLED_SECONDS)(running, what, key)
+def show_progress(
+    running: dict[str, Job], what: str, key: str, on_cancel: Callable[[], None]
+) -> None:
+    """A bar of what is running, drawn again by itself; the page follows when all of it is done.
+
+    Args:
+        running: jobs by key.
+        what: is done.
+        key: of the button that cancels.
+        on_cancel: called after all of it was told to stop, before the page is drawn again.
+    """
+    st.fragment(_bar, run_every=POLLED_SECONDS)(running, what, key, on_cancel)
 
 
-def _bar(running: dict[str, Job], what: str, key: str) -> None:
+def _bar(running: dict[str, Job], what: str, key: str, on_cancel: Callable[[], None]) -> None:
     if all(job.finished for job in running.values()):
         st.rerun()
     total = sum(job.share for job in running.values()) / len(running)
@@ -171,7 +181,7 @@ def _bar(running: dict[str, Job], what: str, key: str) -> None:
     if stop.button("Cancel", key=key):
         for job in running.values():
             job.cancel()
-        st.session_state["cancelled"] = True
+        on_cancel()
         st.rerun()
 
 

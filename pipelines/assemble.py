@@ -383,7 +383,7 @@ def _calibration_step(
             )
         provenance = Provenance(
             step="calibrate",
-            method="ensemble smoother (ES-MDA) on volumes of later scans; last value and exponential beside it",
+            method="ensemble smoother (ES-MDA), later scans one by one; last value and exponential beside it",
             settings={"prior": prior, "members": MEMBERS, "seed": SEED},
             versions=versions_of("numpy", "numba"),
             note=note,

@@ -26,7 +26,7 @@ from models.policy.toxicity import metrics
 from models.policy.weekly import WeeklyProblem
 from models.response.ensemble import Response
 from models.simulation import Twin
-from pipelines.config import CONFIGS, organs
+from pipelines.config import CONFIGS, organ
 
 Values = NDArray[np.float64]
 METRICS = ("physical dose", "BED3", "NTCP")
@@ -123,7 +123,7 @@ def _patient(config: CohortConfig, seed: int, n: int) -> list[Saving]:
     actual = WeeklyProblem(truth, config.weeks, level=0.0)
     standard = problem.standard(config.standard_dose_gy)[None]
     control = float(problem.control_days(standard)[0])
-    brain = next(o for o in organs() if o.name == "brain")
+    brain = organ("brain")
     found = []
     for metric, toxicity in metrics(brain, np.ones(1), np.array([config.brain_share])).items():
         budget = float(toxicity(standard, problem.per_week)[0])

@@ -54,6 +54,11 @@ def organs() -> tuple[Organ, ...]:
     return read_model(CONFIGS / "organs.yaml", OrganList, RegimenError).organs
 
 
+def organ(name: str) -> Organ:
+    """One of them, by the name that the file gives it."""
+    return next(found for found in organs() if found.name == name)
+
+
 def survival_model() -> CoxModel:
     """The shipped Cox model."""
     return CoxModel.model_validate_json(COX_MODEL.read_text())

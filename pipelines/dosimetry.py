@@ -16,7 +16,7 @@ from data.treatment import MapTarget, Regimen
 from models.registration import resample
 from models.response.dose_volume import DoseLimit, DoseVolume, Organ
 from models.spatial import relative_dose
-from pipelines.config import organs
+from pipelines.config import organ, organs
 from pipelines.space import NOTHING_PLANNED, TumorInSpace
 
 BRAIN = "brain outside the core"
@@ -66,7 +66,7 @@ class StructureDose:
 
 def organ_called(name: str) -> Organ | None:
     """The organ that a structure's name means (TG-263 and its usual variants); none if no known one."""
-    return next((organ for organ in organs() if organ.is_called(name)), None)
+    return next((known for known in organs() if known.is_called(name)), None)
 
 
 def structure_doses(
@@ -95,16 +95,16 @@ def structure_doses(
     domain = tumor.visible.domain
     given = np.ones(domain.shape) if share is None else share.astype(np.float64)
     core = tumor.visible.region_mm("TC") <= 0
-    brain = next(organ for organ in organs() if organ.name == "brain")
+    brain = organ("brain")
     found = [_measured("tumor core", given[core], regimen, tumor_alpha_beta_gy, is_tumor=True)]
     sound = (domain.mobility > 0) & ~core
     found.append(_measured(BRAIN, given[sound], regimen, brain.alpha_beta_gy, brain))
     if store is not None:
         spread = tumor.grid.with_array(given.astype(np.float32))
         for name, inside in _drawn(store, planning, spread, regimen):
-            organ = organ_called(name)
-            ratio = organ.alpha_beta_gy if organ else LATE_ALPHA_BETA_GY
-            found.append(_measured(name, inside, regimen, ratio, organ))
+            meant = organ_called(name)
+            ratio = meant.alpha_beta_gy if meant else LATE_ALPHA_BETA_GY
+            found.append(_measured(name, inside, regimen, ratio, meant))
     return tuple(found)
 
 

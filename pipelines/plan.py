@@ -26,7 +26,7 @@ from models.policy.weekly import WeeklyProblem
 from models.simulation import PROGRESSION_FACTOR, Twin
 from models.spatial import SpatialTwin, relative_dose
 from pipelines.calibrate import calibrated_twin
-from pipelines.config import organs, twin_prior
+from pipelines.config import organ, twin_prior
 from pipelines.sites.registry import SITES
 from pipelines.space import ENSEMBLE_MM, TumorInSpace, spatial_twin_of, tumor_in_space
 from pipelines.steps import StepResult, remembered
@@ -118,7 +118,7 @@ def plan_front(
     tumor, twin = _in_space(avatar, store)
     problem = edge_problem(twin, level=level, weeks=weeks)
     relative, shares = _brain_histogram(tumor, base)
-    brain = next(organ for organ in organs() if organ.name == "brain")
+    brain = organ("brain")
     toxicity = metrics(brain, relative, shares)[metric]
     standard = judged(problem, toxicity, problem.standard(STANDARD_GY))
     if standard.toxicity <= 0.0:

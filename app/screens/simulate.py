@@ -118,6 +118,11 @@ def edit_regimens(prior: TwinPrior, maps: tuple[str, ...]) -> dict[str, RegimenP
     return edited
 
 
+def mark_cancelled() -> None:
+    """Leave the page with previews until something is changed."""
+    st.session_state["cancelled"] = True
+
+
 def show_cells(avatar: Avatar, densities: dict[str, ShownDensity]) -> None:
     """The density over time on the scan, of one regimen at a time."""
     scan = avatar.latest_scan
@@ -291,7 +296,7 @@ with right:
     running = {key: job for key, job in jobs.items() if not job.finished}
     if running:
         what = "Full solve" if len(running) == 1 else f"Full solve of {len(running)} regimens"
-        show_progress(running, what, "cancel-jobs")
+        show_progress(running, what, "cancel-jobs", mark_cancelled)
     elif cancelled:
         st.info(
             "Cancelled: dotted curves are previews of the median member. Change anything to go on."

@@ -67,13 +67,22 @@ def read_dicom_series(folder: Path) -> Volume:
     return Volume(array, LPS_TO_RAS @ affine, frame)
 
 
-def _read_file(path: Path) -> tuple[Path, Dataset]:
+def read_dataset(path: Path, hint: str) -> Dataset:
+    """One DICOM file.
+
+    Raises:
+        ImageError: it is none, with a hint at what is wanted, or damaged.
+    """
     try:
-        dataset = pydicom.dcmread(path)
+        return pydicom.dcmread(path)
     except InvalidDicomError as error:
-        raise ImageError(f"{path}: not a DICOM file; keep only the series here") from error
+        raise ImageError(f"{path}: not a DICOM file; {hint}") from error
     except Exception as error:  # a damaged file makes pydicom raise whatever it likes
         raise ImageError(f"{path}: truncated or damaged ({error}); copy it again") from error
+
+
+def _read_file(path: Path) -> tuple[Path, Dataset]:
+    dataset = read_dataset(path, "keep only the series here")
     if dataset.get("Modality") in IMAGING and "PixelData" not in dataset:
         raise ImageError(f"{path}: has no pixel data, so it is truncated; copy it again")
     if "Rows" in dataset:

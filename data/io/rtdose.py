@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 
 from data.errors import ImageError
 from data.imaging import Volume
-from data.io.dicom import GAP_TOLERANCE, LPS_TO_RAS
+from data.io.dicom import GAP_TOLERANCE, LPS_TO_RAS, read_dataset
 
 WHOLE = ("PLAN", "MULTI_PLAN", "PLAN_OVERVIEW")
 """Dose summation types that are all of a treatment, not a part of it."""
@@ -58,16 +56,7 @@ def read_rtdose(path: Path) -> Volume:
 
 
 def _read(path: Path) -> Dataset:
-    try:
-        dataset = pydicom.dcmread(path)
-    except InvalidDicomError as error:
-        raise ImageError(
-            f"{path}: not a DICOM file; a dose is an RTDOSE or a NIfTI in Gy"
-        ) from error
-    except OSError:
-        raise
-    except Exception as error:  # a damaged file makes pydicom raise whatever it likes
-        raise ImageError(f"{path}: truncated or damaged ({error}); copy it again") from error
+    dataset = read_dataset(path, "a dose is an RTDOSE or a NIfTI in Gy")
     if dataset.get("Modality") != "RTDOSE":
         raise ImageError(
             f"{path}: is {dataset.get('Modality', 'a file without a modality')}, not RTDOSE"

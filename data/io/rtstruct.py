@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 from skimage.draw import polygon2mask
 
 from data.errors import ImageError
 from data.imaging import Volume
-from data.io.dicom import LPS_TO_RAS
+from data.io.dicom import LPS_TO_RAS, read_dataset
 
 Points = NDArray[np.float64]
 
@@ -45,14 +43,7 @@ def read_rtstruct(path: Path) -> StructureSet:
         ImageError: not a DICOM structure set, damaged, without any contour, or with contours that are not
             flat or lie in planes of several directions.
     """
-    try:
-        dataset = pydicom.dcmread(path)
-    except InvalidDicomError as error:
-        raise ImageError(f"{path}: not a DICOM file") from error
-    except OSError:
-        raise
-    except Exception as error:  # a damaged file makes pydicom raise whatever it likes
-        raise ImageError(f"{path}: truncated or damaged ({error}); copy it again") from error
+    dataset = read_dataset(path, "structures are an RTSTRUCT, or NIfTI masks by their names")
     if dataset.get("Modality") != "RTSTRUCT":
         raise ImageError(
             f"{path}: is {dataset.get('Modality', 'a file without a modality')}, not RTSTRUCT"
