@@ -38,7 +38,7 @@ def plan(
     base: Annotated[
         str, typer.Option(help="Shipped regimen whose radiotherapy is planned anew.")
     ] = "stupp",
-    seed: Annotated[int, typer.Option()] = 1,
+    seed: Annotated[int, typer.Option(min=0)] = 1,
     write: Annotated[
         Path | None, typer.Option(help="Also write each plan as a regimen (YAML) in this folder.")
     ] = None,
@@ -90,7 +90,7 @@ def plan(
     out.print(
         f"In silico, {front.members} members, seed {front.seed}, research use only. Control: mean of the worst "
         f"{100 * (1 - front.level):.0f} %, days from the first fraction to progression, without drugs and "
-        "without invasion; 'avatar simulate' solves a plan in space."
+        "without invasion, with the plain response; 'avatar simulate' solves a plan in space."
     )
 
 

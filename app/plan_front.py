@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import plotly.graph_objects as go
 import streamlit as st
 
@@ -10,7 +12,15 @@ from app.state import open_store
 from app.views import COLORS, styled
 from data.avatar import Avatar
 from data.treatment import RegimenPlan
-from pipelines.plan import METRICS, UNITS, FrontPlan, PlanFront, as_regimen, plan_front
+from pipelines.plan import (
+    METRICS,
+    MOST_LEAST_GY,
+    UNITS,
+    FrontPlan,
+    PlanFront,
+    as_regimen,
+    plan_front,
+)
 
 
 def front_section(avatar: Avatar, base: RegimenPlan, key: str) -> None:
@@ -29,8 +39,12 @@ def front_section(avatar: Avatar, base: RegimenPlan, key: str) -> None:
         help="Control is the mean over this share of the members, the worst ones (superquantile).",
     )  # fmt: skip
     asked = f"front:{key}:{metric}:{least}:{cap}:{worst}"
-    if start.button("Search", type="primary", disabled=cap < max(0.5, least)):
+    cannot = cap < max(0.5, least) or least > MOST_LEAST_GY
+    if start.button("Search", type="primary", disabled=cannot):
         st.session_state["front"] = asked
+    running = st.session_state.get("front-running")
+    if running not in (None, asked) and (stale := background().find(running)) is not None:
+        stale.cancel()
     if st.session_state.get("front") != asked:
         st.caption(
             f"Weekly doses in place of the radiotherapy of {base.name}: for each budget of toxicity the plan "
@@ -50,6 +64,7 @@ def front_section(avatar: Avatar, base: RegimenPlan, key: str) -> None:
             on_point=report,
         ),
     )
+    st.session_state["front-running"] = None if job.finished else asked
     if not job.finished:
         show_progress(
             {asked: job},
@@ -72,22 +87,25 @@ def _front(front: PlanFront, base: RegimenPlan) -> None:
     st.caption(
         f"In silico, {front.members} members (seed {front.seed}). Control: mean of the worst "
         f"{100 * (1 - front.level):.0f} %, from the first fraction until the tumor's edge is where 1.40 times "
-        "the volume puts it; without drugs and without invasion. The model knows no reason to hurry, so "
-        "plans put dose off to late weeks. No plan is the answer: every one trades control for toxicity."
+        "the volume puts it; without drugs and invasion, and with the plain response in space whatever is "
+        "chosen under Model. This search knows no reason to hurry, so plans put dose off to late weeks. No "
+        "plan is the answer: every one trades control for toxicity."
     )
     if chosen is None:
         st.info("Click a point to see its doses and to compare it.", icon=":material/touch_app:")
         return
     picked = front.plans[chosen]
     st.markdown(f"**{plan_words(picked, front)}**")
-    name = f"Plan {picked.total_gy:.0f} Gy of {base.name}"
+    fractions = f"{front.least_gy:g} to {front.cap_gy:g} Gy"
+    name = f"{picked.total_gy:.1f} Gy by {front.metric}, {fractions}, on {base.name}"
     if st.button(
         "Compare as a regimen",
         help="Adds it to the regimens and solves it in space as the last one.",
     ):
-        own = st.session_state.setdefault("own", {})
-        own[f"own: {name}"] = as_regimen(picked, base, name)
-        st.session_state["picked-plan"] = f"own: {name}"
+        regimen = as_regimen(picked, base, name)
+        digest = hashlib.sha256(regimen.model_dump_json().encode()).hexdigest()[:8]
+        st.session_state.setdefault("own", {})[f"plan {digest}"] = regimen
+        st.session_state["picked-plan"] = f"plan {digest}"
         st.rerun()
 
 

@@ -11,7 +11,7 @@ import streamlit as st
 from data.treatment import MapTarget, MarginTarget, RegimenPlan, UniformTarget
 
 MOST_FRACTIONS = 40
-TARGETS = {"margin": "margin about the core", "uniform": "all of the brain"}
+TARGETS = {"margin": "margin about the core", "uniform": "all of the head"}
 START_DAY = 28.0
 """Of radiotherapy that is added to a regimen without any."""
 SURGERY_DAY = 7.0
@@ -83,8 +83,9 @@ def _radiotherapy(letter: str, key: str, plan: RegimenPlan) -> list[dict[str, An
         placeholder="e.g. 6, 7",
         help="Numbers of fractions that were not given; as many are added at the end.",
     )
+    rest = [course.model_dump() for course in plan.radiotherapy[1:]]
     if not (number and dose):
-        return []
+        return rest
     changed = {
         "fractions": number,
         "dose_per_fraction_gy": _kept(dose, dose_known, 0.05),
@@ -92,7 +93,7 @@ def _radiotherapy(letter: str, key: str, plan: RegimenPlan) -> list[dict[str, An
         "missed": tuple(word.strip() for word in lost.split(",") if word.strip()),
     }
     first = known.model_dump() if known else {"start_day": START_DAY}
-    return [first | changed, *(course.model_dump() for course in plan.radiotherapy[1:])]
+    return [first | changed, *rest]
 
 
 def _kept(shown: float, given: float, step: float) -> float:

@@ -111,7 +111,7 @@ def preview(
     return preview_in_space(_scene.twin, _regimen, twin_prior(_prior_class))
 
 
-@st.cache_data(show_spinner=False, max_entries=500)
+@st.cache_resource(show_spinner=False, max_entries=24)
 def doses_of(
     _scene: Scene, _regimen: Regimen, _avatar: Avatar, key: str
 ) -> tuple[StructureDose, ...]:

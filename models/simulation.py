@@ -32,6 +32,8 @@ MEASURABLE_MM3 = np.pi / 6 * 10.0**3
 MOST_LOG_KILL = 50.0
 """No cell is left of any tumor."""
 LOGISTIC = Logistic()
+CLONOGENS = 1
+"""Names the stream of chance that clonogens are drawn from."""
 BAND_LEVEL = 0.9
 QUANTILES = ((1 - BAND_LEVEL) / 2, 0.5, (1 + BAND_LEVEL) / 2)
 
@@ -139,6 +141,7 @@ def simulate(
     law, clock = growth, twin.response.clock(regimen)
     events = _events(twin, regimen, horizon_days)
     saves = saved_days(horizon_days, save_every_days)
+    saves = np.union1d(saves, [day for day in regimen.course_ends if day < horizon_days])
     state, gone = law.start(twin.volume_mm3), clock.gone(0.0)
     saved = np.empty((twin.members, len(saves)))
     pauses = Pauses(twin.members)
@@ -233,7 +236,7 @@ def summary(
     on average over the members.
     """
     all_cells = trajectory if cells is None else cells
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([seed, CLONOGENS])  # not the stream that the members are of
     clonogens = prior.clonogens_per_mm3.draw(len(all_cells.volume_mm3), rng)
     control = float(np.exp(-clonogens * all_cells.volume_mm3.min(axis=1)).mean())
     alpha_beta_gy = prior.alpha_beta_gy.median

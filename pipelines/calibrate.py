@@ -39,6 +39,8 @@ UNITS = {
 }
 TREATMENTS = ("surgery", "radiotherapy", "drug")
 REGIONS = ("WT", "TC")
+RANKS, BACKTEST = 10_001, 10_002
+"""Name streams of chance that the members and their updates are not of."""
 
 
 def why_not(scans: tuple[Scan, ...], timeline: Timeline, given: Regimen | None) -> str | None:
@@ -106,7 +108,7 @@ def calibration_of(
         prior.model_dump(mode="json"),
         markers.model_dump(mode="json"),
     ]
-    after, solves, rng = [drawn], 0, np.random.default_rng(SEED)
+    after, solves, rng = [drawn], 0, np.random.default_rng([SEED, RANKS])
     for n in range(len(days)):
         updated = _updated(store, basis, after[-1], follow_up.scan(n), regimen, method)
         after.append(with_parameters(drawn, np.array(updated.members)))
@@ -194,7 +196,7 @@ def _backtest(
 ) -> tuple[Backtest, ...]:
     """The last scan as the twin of those before it forecasts it."""
     told = simulate_in_space(twin, given, saves=[0.0, days[-1]], threads=THREADS)
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng([SEED, BACKTEST])
     found = []
     for region, volumes in seen.items():
         ahead = _with_error(told.regions[region].volume_mm3[:, -1:], prior, rng)[:, 0]

@@ -94,7 +94,8 @@ def structure_doses(
     share = relative_dose(tumor.visible, regimen)
     domain = tumor.visible.domain
     given = np.ones(domain.shape) if share is None else share.astype(np.float64)
-    core = tumor.visible.region_mm("TC") <= 0
+    signed = tumor.visible.region_mm("TC")
+    core = signed <= max(0.0, float(signed.min()))  # of one too thin for the grid, its middle
     brain = organ("brain")
     found = [_measured("tumor core", given[core], regimen, tumor_alpha_beta_gy, is_tumor=True)]
     sound = (domain.mobility > 0) & ~core

@@ -1,7 +1,7 @@
 """Plans of weekly doses for one avatar, between how long they control the tumor and what they cost.
 
-Planned on the density at the place where the tumor's edge would be at progression: it divides and is
-irradiated there as in space, but does not move, so that a plan costs microseconds. Whoever picks a plan gets it
+Planned on the density at the place where the tumor's edge would be at progression: it divides there and gets
+the target's mean dose, but does not move, so that a plan costs microseconds. Whoever picks a plan gets it
 solved in space. All of it is in silico.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import groupby
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from data.avatar import Avatar
 from data.errors import RegimenError
 from data.store import AvatarStore
-from data.treatment import RadiotherapyCourse, RegimenPlan
-from models.growth.visible import EDGES, place_on_wave, wave
+from data.treatment import Fraction, RadiotherapyCourse, Regimen, RegimenPlan
+from models.growth.visible import EDGES, VisibleTumor, place_on_wave, wave
 from models.policy.front import Plan, judged, longest_control, undominated
 from models.policy.toxicity import metrics
 from models.policy.weekly import WeeklyProblem
@@ -32,10 +32,13 @@ from pipelines.space import ENSEMBLE_MM, TumorInSpace, spatial_twin_of, tumor_in
 from pipelines.steps import StepResult, remembered
 
 Values = NDArray[np.float64]
+Doses = NDArray[np.floating[Any]]
 Metric = Literal["physical dose", "BED3", "NTCP"]
 METRICS: tuple[Metric, ...] = ("physical dose", "BED3", "NTCP")
 UNITS = {"physical dose": "Gy", "BED3": "Gy", "NTCP": "of brain necrosis"}
 STANDARD_GY = 2.0
+MOST_LEAST_GY = 2.0
+"""Largest smallest fraction that may be asked for."""
 START_DAY = 28.0
 """Of radiotherapy that is added to a regimen without any."""
 LEAST, MOST = 0.4, 1.3
@@ -116,7 +119,7 @@ def plan_front(
     """
     _require(least_gy, cap_gy, level, weeks, points)
     tumor, twin = _in_space(avatar, store)
-    problem = edge_problem(twin, level=level, weeks=weeks)
+    problem = edge_problem(twin, _relative(twin.tumor, base), level=level, weeks=weeks)
     relative, shares = _brain_histogram(tumor, base)
     brain = organ("brain")
     toxicity = metrics(brain, relative, shares)[metric]
@@ -150,6 +153,7 @@ def plan_front(
         key = [
             [v.tolist() for v in (twin.proliferation, problem.twin.volume_mm3, relative, shares)],
             [v.tolist() for v in (twin.response.alpha_per_gy, twin.response.alpha_beta_gy)],
+            problem.relative_dose,
             [metric, least_gy, cap_gy, float(budget), level, weeks, seed, ROUNDS],
             [brain.model_dump(mode="json")],
         ]
@@ -170,11 +174,20 @@ def plan_front(
     )
 
 
-def edge_problem(twin: SpatialTwin, *, level: float, weeks: int) -> WeeklyProblem:
+def edge_problem(
+    twin: SpatialTwin, given: Doses | None, *, level: float, weeks: int
+) -> WeeklyProblem:
     """The density where the followed edge would be at progression, from the start of treatment on.
 
     Progression is 1.40 times the volume: the edge of a ball is then (1.40^(1/3) - 1) radii farther out. The
-    front's density there at the scan is the start, capacity is 1, and the edge's density is the goal.
+    front's density there at the scan is the start, capacity is 1, and the edge's density is the goal. The dose
+    is the mean over that place.
+
+    Args:
+        twin: the ensemble.
+        given: (i, j, k) share of the prescribed dose; none where all get all of it.
+        level: of the superquantile.
+        weeks: of treatment.
     """
     edge = EDGES[twin.followed]
     signed = twin.tumor.region_mm(twin.followed)
@@ -187,7 +200,15 @@ def edge_problem(twin: SpatialTwin, *, level: float, weeks: int) -> WeeklyProble
         weeks=weeks,
         level=level,
         goal_mm3=edge * one,
+        relative_dose=1.0 if given is None else _mean_at(twin, given, float(ahead)),
     )
+
+
+def _mean_at(twin: SpatialTwin, given: Doses, ahead_mm: float) -> float:
+    """Mean share of the dose where the edge would be so much farther out."""
+    signed, domain = twin.tumor.region_mm(twin.followed), twin.tumor.domain
+    shell = (np.abs(signed - ahead_mm) <= max(domain.spacing_mm)) & (domain.mobility > 0)
+    return float(given[shell].mean()) if shell.any() else 1.0
 
 
 def as_regimen(plan: FrontPlan, base: RegimenPlan, name: str) -> RegimenPlan:
@@ -211,7 +232,7 @@ def as_regimen(plan: FrontPlan, base: RegimenPlan, name: str) -> RegimenPlan:
 
 def _require(least_gy: float, cap_gy: float, level: float, weeks: int, points: int) -> None:
     for name, value, low, high in (
-        ("the smallest fraction (Gy)", least_gy, 0.0, 2.0),
+        ("the smallest fraction (Gy)", least_gy, 0.0, MOST_LEAST_GY),
         ("the largest fraction (Gy)", cap_gy, max(0.5, least_gy), 10.0),
         ("the level of the superquantile", level, 0.0, 0.99),
         ("weeks", weeks, 1, 12),
@@ -235,12 +256,17 @@ def _in_space(avatar: Avatar, store: AvatarStore) -> tuple[TumorInSpace, Spatial
     return tumor, twin
 
 
+def _relative(visible: VisibleTumor, base: RegimenPlan) -> Doses | None:
+    """Share of the prescribed dose that the base's target gives each voxel, whatever its fractions."""
+    one = Fraction(day=0.0, dose_gy=STANDARD_GY)
+    return relative_dose(visible, Regimen(name=base.name, target=base.target, fractions=(one,)))
+
+
 def _brain_histogram(tumor: TumorInSpace, base: RegimenPlan) -> tuple[Values, Values]:
     """Relative dose of the brain outside the core in parts, and their shares of its volume."""
     visible = tumor.visible
     sound = (visible.domain.mobility > 0) & (visible.region_mm("TC") > 0)
-    regimen = base.expand()
-    given = relative_dose(visible, regimen) if regimen.fractions else None
+    given = _relative(visible, base)
     inside = np.ones(1) if given is None else np.maximum(given[sound], 0.0)
     counts, edges = np.histogram(inside, DOSE_BINS, (0.0, max(float(inside.max()), 1e-6)))
     total = len(inside)

@@ -124,11 +124,16 @@ def law_called(kind: str) -> GrowthLaw:
     """
     try:
         laws = growth_laws()
-    except (ValueError, ImportError) as error:
-        raise RegimenError(f"a plug-in cannot be used ({error}); uninstall or mend it") from error
+    except ValueError as error:
+        raise RegimenError(f"{error}; uninstall it or mend it") from error
     if kind not in laws:
         raise RegimenError(f"no growth law {kind!r}; known: {', '.join((IN_SPACE, *laws))}")
-    return laws[kind](kind=kind)
+    try:
+        return laws[kind](kind=kind)
+    except (ValueError, TypeError) as error:  # of a plug-in; pydantic's are ValueErrors
+        raise RegimenError(
+            f"the growth law {kind!r} cannot be made ({error}); mend the plug-in"
+        ) from error
 
 
 def _lumped(

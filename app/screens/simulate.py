@@ -41,7 +41,7 @@ from data.errors import AvatarError
 from data.io.structured import explain, parse_plan
 from data.prognosis import Calibration
 from data.treatment import Regimen, RegimenPlan
-from models.growth.registry import growth_laws
+from models.growth.registry import GROWTH_LAWS, growth_laws
 from models.inference.prior import ResponseOptions, TwinPrior, beliefs
 from pipelines.config import regimen_names, regimen_plan, twin_prior
 from pipelines.space import IN_SPACE, SHOWN_MM
@@ -74,9 +74,14 @@ def take_own() -> None:
 
 def choose_model(avatar: Avatar) -> Question:
     """Growth law and what the response has beyond the linear-quadratic survival."""
+    laws: tuple[str, ...] = tuple(GROWTH_LAWS)
     with st.expander("Model"):
+        try:
+            laws = tuple(growth_laws())
+        except ValueError as error:
+            st.warning(f"Plug-ins are left out: {error}.")
         growth = st.selectbox(
-            "Growth", (IN_SPACE, *growth_laws()),
+            "Growth", (IN_SPACE, *laws),
             format_func=lambda kind: f"{kind} (in space)" if kind == IN_SPACE else f"{kind} (volume alone)",
             help="In space needs a tissue map of the scan. The others grow by the same net rate at the scan.",
         )  # fmt: skip

@@ -66,6 +66,8 @@ def _read(path: Path) -> Dataset:
         "ImageOrientationPatient", "PixelSpacing",
     )  # fmt: skip
     missing = [name for name in needed if dataset.get(name) in (None, "")]
+    counts = ("ImagePositionPatient", 3), ("ImageOrientationPatient", 6), ("PixelSpacing", 2)
+    missing += [n for n, count in counts if n not in missing and np.size(dataset.get(n)) != count]
     if missing:
         raise ImageError(f"{path}: lacks {', '.join(missing)}; export the dose again")
     return dataset
@@ -90,5 +92,10 @@ def _offsets(
         )
     step = float((vector[-1] - vector[0]) / (len(vector) - 1))
     if abs(vector[0]) > 1e-6:  # positions along z instead of offsets
+        if abs(normal[2]) < 1.0 - GAP_TOLERANCE:
+            raise ImageError(
+                f"{path}: its frames are listed by a position along the body, but do not lie across it; export "
+                "the dose on an axial grid"
+            )
         step *= float(np.sign(normal[2]))
     return step, position

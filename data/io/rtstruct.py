@@ -1,7 +1,7 @@
 """DICOM RTSTRUCT to masks on grids of their own; LPS is met only here and in its sisters.
 
 A structure is drawn on voxels of 1 mm in the plane of its contours and as far apart as these; contours within
-each other are holes (PS3.3 A.19.1.3: the even-odd rule, as keyhole-free writers mean it).
+each other are holes (the even-odd rule), and planes without a contour between others part a structure in two.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ FLAT_MM = 0.1
 """How far a contour's points may be from one plane."""
 SINGLE_MM = 3.0
 """Thickness of a structure that is drawn on one plane only."""
+UNEVEN = 0.1
+"""Share of the distance between planes by which one may be off."""
 MOST_VOXELS = 200_000_000
 
 
@@ -48,20 +50,25 @@ def read_rtstruct(path: Path) -> StructureSet:
         raise ImageError(
             f"{path}: is {dataset.get('Modality', 'a file without a modality')}, not RTSTRUCT"
         )
-    rois = {int(roi.ROINumber): roi for roi in dataset.get("StructureSetROISequence", [])}
+    rois = {
+        str(roi.get("ROINumber", "")): roi for roi in dataset.get("StructureSetROISequence", [])
+    }
     drawn: dict[str, Volume] = {}
     empty = []
     for item in dataset.get("ROIContourSequence", []):
-        roi = rois.get(int(item.ReferencedROINumber))
-        if roi is None:
+        number = str(item.get("ReferencedROINumber", ""))
+        if number not in rois:
             raise ImageError(
-                f"{path}: contours of ROI {item.ReferencedROINumber}, which it does not name"
+                f"{path}: contours of ROI {number or 'without a number'}, which it does not name"
             )
-        name = str(roi.get("ROIName", "")).strip() or f"ROI {roi.ROINumber}"
+        roi = rois[number]
+        name = str(roi.get("ROIName", "")).strip() or f"ROI {number}"
+        name = f"{name} (ROI {number})" if name in drawn or name in empty else name
         frame = str(roi.get("ReferencedFrameOfReferenceUID", "")) or None
         contours = _contours(path, name, item)
-        if contours:
-            drawn[name] = _drawn(path, name, contours, frame)
+        mask = _drawn(path, name, contours, frame) if contours else None
+        if mask is not None and mask.array.any():
+            drawn[name] = mask
         else:
             empty.append(name)
     if not drawn:
@@ -77,7 +84,7 @@ def _contours(path: Path, name: str, item: Dataset) -> list[Points]:
     for contour in item.get("ContourSequence", []):
         if contour.get("ContourGeometricType") != "CLOSED_PLANAR":
             continue
-        flat = np.array(contour.ContourData, float)
+        flat = np.array(contour.get("ContourData") or [], float)
         if flat.size % 3 or not np.isfinite(flat).all():
             raise ImageError(
                 f"{path}: {name}: a contour of {flat.size} numbers is no list of points"
@@ -96,25 +103,41 @@ def _drawn(path: Path, name: str, contours: list[Points], frame: str | None) -> 
             f"{path}: {name}: its contours do not lie in planes of one direction; export it as drawn on "
             "one series"
         )
-    heights = np.array([points[:, 2].mean() for points in placed])
-    levels = np.unique(np.round(heights, 1))
-    step = float(np.diff(levels).min()) if len(levels) > 1 else SINGLE_MM
+    levels, planes = _levels(np.array([points[:, 2].mean() for points in placed]))
+    gaps = np.diff(levels)
+    step = float(np.median(gaps)) if len(gaps) else SINGLE_MM
+    apart = gaps / step
+    if (np.abs(apart - np.round(apart)) > UNEVEN).any() or (apart < 0.5).any():
+        raise ImageError(
+            f"{path}: {name}: its contours are {gaps.min():g} to {gaps.max():g} mm apart; export it with "
+            "one on every slice"
+        )
+    layers = np.concatenate([[0], np.cumsum(np.round(apart).astype(int))])
     every = np.concatenate(placed)
     low = every.min(0)[:2] - IN_PLANE_MM
     size = np.ceil((every.max(0)[:2] + IN_PLANE_MM - low) / IN_PLANE_MM).astype(int) + 1
-    count = round(float(np.ptp(heights)) / step) + 3  # an empty plane on either side
+    count = int(layers[-1]) + 3  # an empty plane on either side
     if int(size[0]) * int(size[1]) * count > MOST_VOXELS:
         raise ImageError(f"{path}: {name}: larger than a body; check the unit of its contours")
     mask = np.zeros((int(size[0]), int(size[1]), count), np.uint8)
-    bottom = heights.min() - step
-    for points, height in zip(placed, heights, strict=True):
+    bottom = float(levels[0]) - step
+    for points, plane in zip(placed, planes, strict=True):
         inside = polygon2mask(mask.shape[:2], (points[:, :2] - low) / IN_PLANE_MM)
-        mask[:, :, round((height - bottom) / step)] ^= inside.astype(np.uint8)
+        mask[:, :, layers[plane] + 1] ^= inside.astype(np.uint8)
     affine = np.eye(4)
     affine[:3, 0], affine[:3, 1] = axes[:, 0] * IN_PLANE_MM, axes[:, 1] * IN_PLANE_MM
     affine[:3, 2] = axes[:, 2] * step
     affine[:3, 3] = axes @ np.array([*low, bottom])
     return Volume(mask, LPS_TO_RAS @ affine, frame)
+
+
+def _levels(heights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Heights of the planes, ascending, and which of them each contour lies in."""
+    order = np.argsort(heights)
+    planes = np.empty(len(heights), np.intp)
+    planes[order] = np.concatenate([[0], np.cumsum(np.diff(heights[order]) > 2 * FLAT_MM)])
+    levels = np.array([heights[planes == n].mean() for n in range(planes.max() + 1)])
+    return levels, planes
 
 
 def _axes(points: Points) -> NDArray[np.float64]:

@@ -69,6 +69,15 @@ class PlanningFiles(_Part):
         description="an RTSTRUCT, or a NIfTI mask for each structure by its name",
     )
 
+    @model_validator(mode="after")
+    def _names_are_free(self) -> Self:
+        taken = sorted({"margin", "uniform"} & set(self.doses))
+        if taken:
+            raise ValueError(
+                f"a dose is not called {taken[0]!r}, which is a kind of target; rename it"
+            )
+        return self
+
     @property
     def named(self) -> tuple[Path, ...]:
         """All files."""

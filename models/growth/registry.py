@@ -26,7 +26,10 @@ def growth_laws() -> dict[str, type[GrowthLaw]]:
     """
     found = dict(GROWTH_LAWS)
     for offered in entry_points(group=PLUG_INS):
-        law = offered.load()
+        try:
+            law = offered.load()
+        except Exception as error:  # whatever a package may raise on its import
+            raise ValueError(f"the plug-in {offered.value} cannot be loaded ({error})") from error
         if not (isinstance(law, type) and issubclass(law, GrowthLaw)):
             raise ValueError(f"the plug-in {offered.value} is no subclass of GrowthLaw")
         if offered.name in found:

@@ -153,8 +153,9 @@ def update(
     before = parameters_of(twin)
     acting = _acting(given, float(follow_up.days[-1]))
 
+    alike = method == "es-mda"  # asked for all members at once, else for a few about their middle
+
     def model(columns: Values) -> Values:
-        alike = len(columns) == twin.members
         known = before if alike else np.tile(before.mean(0), (len(columns), 1))
         drugs = twin if alike else twin.median_member.member(0, len(columns))
         tried = with_parameters(drugs, _replaced(known, acting, columns))

@@ -23,6 +23,8 @@ POPULATION = 10
 ROUNDS = 80
 SLACK = 1e-6
 """By how much of its size a bound may be missed, for the sake of rounding."""
+INWARD = 1e-9
+"""Gy that a first plan stays off its bounds, which SciPy may miss by rounding."""
 INFEASIBLE = 1e6
 """More than any objective: plans that miss their bound are ranked by how far, behind all that do not."""
 
@@ -134,7 +136,7 @@ def _searched(
         tol=SLACK,
         polish=False,
         init="sobol",
-        x0=start,
+        x0=np.clip(start, *(np.array(bounds_gy) + INWARD * np.array([1.0, -1.0]))),
         rng=np.random.default_rng(seed),
     )
     return judged(problem, toxicity, found.x)

@@ -13,7 +13,6 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from data.treatment import RadiotherapyCourse, Regimen
 from models.policy.superquantile import lower_superquantile
 from models.simulation import PROGRESSION_FACTOR, Twin
 
@@ -34,6 +33,7 @@ class WeeklyProblem:
         level: of the superquantile that a plan is judged by.
         per_week: fractions.
         goal_mm3: (members,) volume at which a member has progressed; by default 1.40 times that on day 0.
+        relative_dose: share of a plan's dose that arrives at the tumor.
     """
 
     twin: Twin
@@ -42,6 +42,7 @@ class WeeklyProblem:
     level: float = 0.8
     per_week: int = 5
     goal_mm3: Values | None = None
+    relative_dose: float = 1.0
 
     @cached_property
     def days(self) -> Values:
@@ -52,20 +53,6 @@ class WeeklyProblem:
     def standard(self, dose_gy: float = 2.0) -> Values:
         """The plan with the same dose every week, (weeks,)."""
         return np.full(self.weeks, dose_gy)
-
-    def regimen(self, doses_gy: Values, name: str) -> Regimen:
-        """A plan as a regimen; weeks without dose are left out."""
-        courses = [
-            RadiotherapyCourse(
-                fractions=self.per_week,
-                dose_per_fraction_gy=float(dose),
-                start_day=self.start_day + 7.0 * week,
-                per_week=self.per_week,
-            )
-            for week, dose in enumerate(doses_gy)
-            if dose > 0
-        ]
-        return Regimen(name=name, fractions=tuple(f for c in courses for f in c.expand()))
 
     def progression_days(self, doses_gy: Values) -> Values:
         """Day of progression since day 0, (plans, members).
@@ -78,7 +65,7 @@ class WeeklyProblem:
             doses_gy: (plans, weeks) dose of each fraction of a week.
         """
         twin = self.twin
-        each = np.asarray(doses_gy, np.float64)[..., None]
+        each = self.relative_dose * np.asarray(doses_gy, np.float64)[..., None]
         killed = twin.response.alpha_per_gy * each * (1.0 + each / twin.response.alpha_beta_gy)
         room = twin.capacity_mm3 / twin.volume_mm3 - 1.0
         reached = PROGRESSION_FACTOR * twin.volume_mm3 if self.goal_mm3 is None else self.goal_mm3

@@ -60,7 +60,7 @@ def test_a_regimen_that_nobody_changes_stays_as_it_is(plan):
 def test_the_target_changes_between_margin_brain_and_map():
     app = AppTest.from_function(page, args=(PAINTED.model_dump_json(),), default_timeout=30).run()
     target = next(s for s in app.selectbox if s.label.startswith("Target"))
-    assert target.options == ["margin about the core", "all of the brain", "dose map boost"]
+    assert target.options == ["margin about the core", "all of the head", "dose map boost"]
     app = target.set_value("uniform").run()
     assert edited(app).target.kind == "uniform"
     app = next(s for s in app.selectbox if s.label.startswith("Target")).set_value("margin").run()

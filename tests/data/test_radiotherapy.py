@@ -89,6 +89,15 @@ def test_frames_listed_from_the_head_down_are_where_they_were(tmp_path):
         ({"GridFrameOffsetVector": [0.0, 4.0, 8.0, 13.0]}, "4 to 5 mm apart"),
         ({"GridFrameOffsetVector": [0.0, 4.0]}, "2 frame offsets for 4 frames"),
         ({"DoseGridScaling": None}, "lacks DoseGridScaling"),
+        ({"PixelSpacing": [2.0]}, "lacks PixelSpacing"),
+        ({"ImageOrientationPatient": [1, 0, 0]}, "lacks ImageOrientationPatient"),
+        (
+            {
+                "ImageOrientationPatient": [0, 1, 0, 0, 0, -1],
+                "GridFrameOffsetVector": [30.0, 34.0, 38.0, 42.0],
+            },
+            "do not lie across it",
+        ),
         ({"Modality": "CT"}, "is CT, not RTDOSE"),
     ],
 )
@@ -111,10 +120,15 @@ def test_a_truncated_dose_and_a_text_file_are_refused(tmp_path):
 AXIAL = np.eye(3)
 
 
-def circle(radius, z, center=(0.0, 0.0), turn=AXIAL):
-    angle = np.linspace(0, 2 * np.pi, 120, endpoint=False)
+def circle(radius, z, center=(0.0, 0.0), turn=AXIAL, points=120):
+    angle = np.linspace(0, 2 * np.pi, points, endpoint=False)
     flat = np.stack(
-        [center[0] + radius * np.cos(angle), center[1] + radius * np.sin(angle), np.full(120, z)], 1
+        [
+            center[0] + radius * np.cos(angle),
+            center[1] + radius * np.sin(angle),
+            np.full(points, z),
+        ],
+        1,
     )
     return flat @ turn.T
 
@@ -157,6 +171,29 @@ def test_a_cylinder_has_its_volume_and_center_whatever_its_plane(tmp_path, turn)
     assert center == pytest.approx(np.array([5.0, -8.0, 13.5]) @ turn.T * [-1, -1, 1], abs=0.3)
 
 
+@pytest.mark.parametrize("bottom", [0.0, -54.15, -112.35, -101.45, 7.05])
+def test_two_lesions_on_the_same_planes_have_their_volumes_wherever_these_lie(tmp_path, bottom):
+    heights = bottom + 3.0 * np.arange(10)
+    contours = [circle(20.0, z, points=120) for z in heights]
+    contours += [circle(5.0, z, (40.0, 0.0), points=97) for z in heights]
+    mask = read_rtstruct(write_structures(tmp_path / "s.dcm", {"GTV": contours})).structures["GTV"]
+    assert mask.shape[2] == 12
+    volume = mask.array.sum() * mask.voxel_volume_mm3
+    assert volume == pytest.approx(np.pi * (20.0**2 + 5.0**2) * 30.0, rel=0.02)
+
+
+def test_planes_without_a_contour_part_a_structure_and_uneven_ones_are_refused(tmp_path):
+    def drawn(*heights):
+        contours = [circle(20.0, z) for z in heights]
+        return read_rtstruct(write_structures(tmp_path / "s.dcm", {"x": contours})).structures["x"]
+
+    parted = drawn(0.0, 3.0, 6.0, 15.0, 18.0, 21.01)
+    assert parted.array.any((0, 1)).tolist() == [0, 1, 1, 1, 0, 0, 1, 1, 1, 0]
+    for heights in ((0.0, 3.0, 6.0, 12.0, 18.0, 24.0, 30.0), (0.0, 1.0, 2.5, 3.5)):
+        with pytest.raises(ImageError, match=r"x: its contours are .* mm apart"):
+            drawn(*heights)
+
+
 def test_a_contour_inside_another_is_a_hole(tmp_path):
     contours = [circle(r, z) for z in (0.0, 3.0, 6.0) for r in (20.0, 10.0)]
     mask = read_rtstruct(write_structures(tmp_path / "s.dcm", {"ring": contours})).structures[
@@ -168,9 +205,12 @@ def test_a_contour_inside_another_is_a_hole(tmp_path):
 
 def test_a_structure_without_contours_is_named_and_the_others_are_read(tmp_path):
     found = read_rtstruct(
-        write_structures(tmp_path / "s.dcm", {"none": [], "one": [circle(9.0, 0.0)]})
+        write_structures(
+            tmp_path / "s.dcm",
+            {"none": [], "dot": [circle(0.2, 0.0, (0.4, 0.4))], "one": [circle(9.0, 0.0)]},
+        )
     )
-    assert found.empty == ("none",)
+    assert found.empty == ("none", "dot")
     assert list(found.structures) == ["one"]
 
 

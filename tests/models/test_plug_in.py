@@ -57,6 +57,20 @@ def test_a_plug_in_that_is_no_law_or_takes_a_name_is_refused(tmp_path, monkeypat
         law_called("gompertz")
 
 
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"gone": "avatar_kuznetsov:Nobody"}, "cannot be loaded"),
+        ({"gone": "no_such_module:Law"}, "cannot be loaded"),
+        ({"gone": "avatar_kuznetsov:Kuznetsov"}, "'gone' cannot be made"),
+    ],
+)
+def test_a_broken_plug_in_is_a_sentence(tmp_path, monkeypatch, entry, said):
+    offer(tmp_path, monkeypatch, entry)
+    with pytest.raises(RegimenError, match=said):
+        law_called("gone")
+
+
 def test_the_steady_states_of_the_paper_stay_where_they_are(law):
     """Where both slopes are zero, x = a (1 - b y), which leaves one equation for y with three roots."""
     a, b, capacity = 1.636, 0.002, 5e4

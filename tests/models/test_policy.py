@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data.treatment import RadiotherapyCourse, Regimen
 from models.policy.front import Plan, least_toxic, longest_control, undominated
 from models.policy.superquantile import lower_superquantile
 from models.policy.toxicity import bed3, metrics, ntcp_of, physical_dose
@@ -35,6 +37,20 @@ def problem(members: int = 20, level: float = 0.8) -> WeeklyProblem:
     return WeeklyProblem(twin, level=level)
 
 
+def weekly(doses) -> Regimen:
+    courses = [
+        RadiotherapyCourse(fractions=5, dose_per_fraction_gy=dose, start_day=7.0 * week)
+        for week, dose in enumerate(doses)
+    ]
+    return Regimen(name="x", fractions=tuple(f for course in courses for f in course.expand()))
+
+
+def test_half_the_dose_at_the_tumor_controls_as_half_the_plan():
+    plans = np.array([[2.0] * 6, [1.0] * 6])
+    half = replace(problem(), relative_dose=0.5)
+    assert half.progression_days(plans[:1]) == pytest.approx(problem().progression_days(plans[1:]))
+
+
 def test_the_superquantile_is_the_mean_of_the_worst():
     values = np.array([5.0, 1.0, 3.0, 2.0, 4.0])
     assert lower_superquantile(values, 0.0) == pytest.approx(3.0)
@@ -57,9 +73,7 @@ def test_the_day_of_progression_is_where_the_simulation_passes_it():
     one = problem(members=1)
     for doses in ([2.0] * 6, [0.0, 0.0, 3.0, 3.0, 3.0, 3.0], [0.0] * 6, [4.0, 0, 0, 0, 0, 0]):
         (day,) = one.progression_days(np.array([doses]))[0]
-        path = simulate(
-            one.twin, one.regimen(np.array(doses), "x"), horizon_days=400, save_every_days=0.05
-        )
+        path = simulate(one.twin, weekly(doses), horizon_days=400, save_every_days=0.05)
         grown = path.volume_mm3[0] >= PROGRESSION_FACTOR * one.twin.volume_mm3[0]
         assert day == pytest.approx(path.days[grown.argmax()], abs=0.06)
 

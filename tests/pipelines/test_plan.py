@@ -99,7 +99,11 @@ def test_the_planned_density_starts_below_the_edge_s_and_progresses_at_it(run):
     prior = twin_prior(avatar.prior_class)
     tumor = tumor_in_space(store, avatar.latest_scan, prior, voxel_mm=3.0)
     twin = spatial_twin_of(tumor, prior, avatar.record.markers, members=20)
-    problem = edge_problem(twin, level=0.0, weeks=6)
+    problem = edge_problem(twin, None, level=0.0, weeks=6)
+    outside = np.where(tumor.visible.region_mm("WT") > 0, 0.5, 1.0)
+    spared = edge_problem(twin, outside, level=0.0, weeks=6)
+    assert problem.relative_dose == 1.0
+    assert 0.5 <= spared.relative_dose < 0.8
     edge = {"WT": FLAIR_EDGE, "TC": ENHANCING_EDGE}[twin.followed]
     start = problem.twin.volume_mm3
     assert ((start > 0) & (start < edge)).all()

@@ -18,7 +18,7 @@ from pipelines.config import twin_prior
 from pipelines.dosimetry import BRAIN, organ_called, structure_doses
 from pipelines.ingest import LoadedPlanning, require_place
 from pipelines.simulate import simulate_avatar
-from pipelines.space import tumor_in_space
+from pipelines.space import tumor_in_space, tumor_on_grid
 
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
 SHAPE = (40, 40, 40)
@@ -162,6 +162,26 @@ def test_a_dose_of_another_frame_of_reference_is_refused_even_where_it_overlaps(
 def test_a_study_that_names_a_dose_that_is_not_there_says_which(make_study, tmp_path):
     folder = with_planning(make_study(), {"doses": {"x": "gone.dcm"}})
     with pytest.raises(StudyError, match=r"gone\.dcm"):
+        run_study(folder, AvatarStore(tmp_path / "store"))
+
+
+def test_a_core_too_thin_for_the_grid_still_gets_a_dose():
+    whole = ball((40, 40, 40), 20)
+    sheet = np.zeros(SHAPE, bool)
+    sheet[20, 18:22, 18:22] = True
+    tissue = Volume(np.full(SHAPE, 3, np.uint8), np.diag([0.5, 0.5, 0.5, 1.0]))
+    for shift in range(3):
+        core = np.roll(sheet, shift, axis=0)
+        tumor = tumor_on_grid(tissue, whole, core, grey_share=0.1, voxel_mm=3.0)
+        found = structure_doses(
+            tumor, Regimen(name="x", fractions=FRACTIONS), tumor_alpha_beta_gy=8.0
+        )
+        assert found[0].physical.mean_gy == pytest.approx(60.0)
+
+
+def test_a_dose_that_is_called_as_a_kind_of_target_is_refused(make_study, tmp_path):
+    folder = with_planning(make_study(), {"doses": {"margin": "t1c.nii.gz"}})
+    with pytest.raises(StudyError, match="rename it"):
         run_study(folder, AvatarStore(tmp_path / "store"))
 
 
