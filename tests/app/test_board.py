@@ -114,6 +114,13 @@ def cell(page, endpoint, column):
     return page.locator("table tr", has_text=endpoint).locator("td, th").nth(column)
 
 
+def pick(page, label, option):
+    """Choose by typing: a list that is open closes when the page is drawn again."""
+    box = page.get_by_role("combobox", name=label)
+    box.fill(option)
+    box.press("Enter")
+
+
 def test_a_slider_changes_the_dose_and_the_full_solve_follows_the_preview(board, page):
     page.goto(f"{board}/simulate?patient=P1")
     cell(page, "Radiotherapy", 1).get_by_text("60.0 Gy in 30").wait_for()
@@ -153,8 +160,7 @@ def test_another_growth_law_answers_without_space(board, page):
     page.goto(f"{board}/simulate?patient=P1")
     page.get_by_role("button", name="Curves (CSV)").wait_for()
     page.get_by_text("Model", exact=True).click()
-    page.get_by_role("combobox", name="Growth").click()
-    page.get_by_role("option", name="gompertz").click()
+    pick(page, "Growth", "gompertz")
     cell(page, "Twin", 1).get_by_text("gompertz, lumped").wait_for()
 
 
@@ -266,6 +272,7 @@ def test_a_flagship_patient_opens_with_overlay_variants_survival_and_simulation(
             write_shared_study(patient, tmp_path / patient), store, segmenter="msnet"
         )
     process, address = serve(tmp_path / "store")
+    page.set_default_timeout(3 * PATIENCE_MS)  # three full solves, on a machine that does more
     try:
         page.goto(f"{address}/avatar?patient={patient}")
         crosshair = tumor_side(page)
@@ -283,6 +290,38 @@ def test_a_flagship_patient_opens_with_overlay_variants_survival_and_simulation(
             "day 365 after the scan" if patient.endswith("6692") else "day 913"
         ).wait_for()
         shot(page, f"simulate-{patient}")
+        own = tmp_path / "own.yaml"
+        own.write_text(
+            "name: Short course\ntarget: {kind: margin}\n"
+            "radiotherapy: [{fractions: 10, dose_per_fraction_gy: 3.4, start_day: 21}]\n"
+        )
+        page.get_by_text("A regimen of your own").click()
+        page.locator("input[type=file]").set_input_files(own)
+        page.get_by_test_id("stButtonGroup").filter(has_text="Regimens").get_by_text("3").click()
+        for letter, name in (("B", "Observation"), ("C", "Short course")):
+            page.get_by_role("tab", name=letter, exact=True).click()
+            pick(page, f"Regimen {letter}", name)
+            page.get_by_role("columnheader", name=f"{letter}: {name}").wait_for()
+        dense = {}
+        for letter in "ABC":
+            cell(page, "Time to progression", "ABC".index(letter) + 1).get_by_text("day").wait_for()
+            if letter != "A":  # which is shown already
+                page.evaluate("window.shownBefore = window.avatarViewer.volumes[2].img")
+                shown = page.get_by_test_id("stButtonGroup").filter(has_text="Cells on the scan")
+                shown.get_by_text(letter, exact=True).click()
+                page.wait_for_function(
+                    "(v => v && v.img !== window.shownBefore && v.frame4D === 12)"
+                    "(window.avatarViewer.volumes[2])"
+                )
+            page.get_by_text(f"after the scan, {letter}: ").wait_for()
+            dense[letter] = page.evaluate(
+                "(() => { const v = window.avatarViewer.volumes[2];"
+                "const n = v.hdr.dims[1] * v.hdr.dims[2] * v.hdr.dims[3];"
+                "return v.img.slice(12 * n, 13 * n).reduce((c, x) => c + (x > 200), 0); })()"
+            )
+            shot(page, f"simulate-{patient}-{letter}")
+        assert dense["B"] > dense["A"]  # without treatment more voxels are full than under Stupp
+        assert dense["B"] > dense["C"]
     finally:
         process.terminate()
         process.wait(20)
