@@ -293,7 +293,7 @@ def _complication(dose: StructureDose) -> str:
     if dose.ntcp is None:
         return "no tolerance known"
     broken = "; ".join(f"over {limit.limit_gy:g} Gy: {limit.risk}" for limit in dose.broken)
-    return f"{100 * dose.ntcp:.1f} %" + (f" ({broken})" if broken else "")
+    return _percent(dose.ntcp) + (f" ({broken})" if broken else "")
 
 
 def dose_rows(candidates: list[Candidate]) -> list[dict[str, str]]:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
-from data.treatment import MapTarget, MarginTarget, RegimenPlan, UniformTarget
+from data.treatment import DrugCourse, MapTarget, MarginTarget, RegimenPlan, UniformTarget
 
 MOST_FRACTIONS = 40
 TARGETS = {"margin": "margin about the core", "uniform": "all of the head"}
@@ -151,14 +152,59 @@ def _surgery(letter: str, key: str, plan: RegimenPlan) -> list[dict[str, Any]]:
 
 def _drugs(letter: str, key: str, plan: RegimenPlan) -> list[dict[str, Any]]:
     names = sorted({course.drug for course in plan.drugs})
-    chosen = {
+    left_out = {
         name
         for name in names
-        if st.toggle(
+        if not st.toggle(
             f"{name.capitalize()} {letter}",
             value=True,
             key=f"{name}-{key}",
-            help="As scheduled in the chosen regimen.",
+            help="Off leaves out all of its cycles.",
         )
     }
-    return [course.model_dump() for course in plan.drugs if course.drug in chosen]
+    table = pd.DataFrame([_line(course) for course in plan.drugs], columns=list(SCHEDULE))
+    table = table.astype({name: float for name in SCHEDULE if name != "drug"})
+    with st.expander(f"Drug schedule {letter}"):
+        changed = st.data_editor(
+            table, num_rows="dynamic", hide_index=True, column_config=SCHEDULE, key=f"drugs-{key}"
+        )
+        st.caption(
+            "Days from the scan; a line counts once drug, start, days and one dose are there. Adaptive cycles "
+            "pause below, and resume from, a share of the volume before the first one."
+        )
+    lines = [
+        {str(name): None if pd.isna(value) else value for name, value in line.items()}
+        for line in changed.to_dict("records")
+    ]
+    return [_course(line) for line in lines if _is_whole(line) and line["drug"] not in left_out]
+
+
+SCHEDULE: dict[str, Any] = {
+    "drug": st.column_config.TextColumn("Drug"),
+    "dose_mg_m2": st.column_config.NumberColumn("mg/m² a day", min_value=0.0),
+    "dose_mg": st.column_config.NumberColumn("or mg a day", min_value=0.0),
+    "start_day": st.column_config.NumberColumn("First day", min_value=0.0),
+    "days_per_cycle": st.column_config.NumberColumn("Days a cycle", min_value=1, step=1),
+    "cycles": st.column_config.NumberColumn("Cycles", min_value=1, step=1, default=1),
+    "every_days": st.column_config.NumberColumn("Every (days)", min_value=1.0, default=28),
+    "pause_below": st.column_config.NumberColumn("Pause below", min_value=0.0, max_value=1.0),
+    "resume_from": st.column_config.NumberColumn("Resume from", min_value=0.0, max_value=2.0),
+}
+"""Columns of the table of drugs: what a course holds, with its rule for adaptive cycles laid flat."""
+ADAPTIVE = ("pause_below", "resume_from")
+
+
+def _line(course: DrugCourse) -> dict[str, Any]:
+    held = course.model_dump()
+    return held | (held.pop("adaptive") or {})
+
+
+def _is_whole(line: dict[str, Any]) -> bool:
+    needed = line["drug"] and None not in (line["start_day"], line["days_per_cycle"])
+    return bool(needed) and (line["dose_mg_m2"] is not None or line["dose_mg"] is not None)
+
+
+def _course(line: dict[str, Any]) -> dict[str, Any]:
+    rule = {name: line[name] for name in ADAPTIVE if line[name] is not None}
+    held = {k: v for k, v in line.items() if k not in ADAPTIVE and v is not None}
+    return held | {"adaptive": rule or None}

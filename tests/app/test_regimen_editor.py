@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.regimen_editor import SCHEDULE, _course, _is_whole, _line
 from data.errors import RegimenError
 from data.io.structured import parse_plan
-from data.treatment import RegimenPlan
+from data.treatment import DrugCourse, RegimenPlan
 from pipelines.config import regimen_names, regimen_plan
 
 UNUSUAL = RegimenPlan.model_validate(
@@ -65,6 +66,29 @@ def test_the_target_changes_between_margin_brain_and_map():
     assert edited(app).target.kind == "uniform"
     app = next(s for s in app.selectbox if s.label.startswith("Target")).set_value("margin").run()
     assert edited(app).target.margin_mm == 15.0
+
+
+def schedule(**changes) -> dict:
+    line = {name: None for name in SCHEDULE}
+    return line | {"drug": "temozolomide", "start_day": 28.0, "days_per_cycle": 5.0} | changes
+
+
+def test_a_line_of_the_schedule_is_a_course_and_one_that_was_only_begun_is_none():
+    line = schedule(dose_mg_m2=150.0, cycles=6.0, every_days=28.0, pause_below=0.4)
+    assert _is_whole(line)
+    course = DrugCourse.model_validate(_course(line))
+    assert (course.days_per_cycle, course.cycles, course.dose_mg_m2) == (5, 6, 150.0)
+    assert course.adaptive.pause_below == 0.4
+    assert course.adaptive.resume_from == 1.0
+    assert DrugCourse.model_validate(_course(schedule(dose_mg=40.0))).adaptive is None
+    for begun in (
+        schedule(),
+        schedule(drug=None, dose_mg=1.0),
+        schedule(dose_mg=1, start_day=None),
+    ):
+        assert not _is_whole(begun)
+    known = regimen_plan("adaptive-temozolomide").drugs[0]
+    assert DrugCourse.model_validate(_course(_line(known) | {"dose_mg": None})) == known
 
 
 def test_a_change_is_taken_and_the_rest_is_kept():
