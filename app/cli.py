@@ -124,7 +124,6 @@ def simulate(
     from pipelines.simulate import simulate_avatar
 
     options = ResponseOptions(incomplete_repair=incomplete_repair, repopulation=repopulation)
-
     with (
         AvatarStore(store, must_exist=True) as opened,
         Progress(console=err, transient=True) as bar,

@@ -45,7 +45,7 @@ def read_vcf(
             build = _build(header)
     except VariantError:
         raise
-    except NotImplementedError as error:
+    except NotImplementedError as error:  # what pysam raises for plain gzip
         raise VariantError(f"{path}: is gzipped, not bgzipped; recompress it with bgzip") from error
     except Exception as error:  # a broken file makes htslib's wrapper raise whatever it likes
         raise VariantError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -134,7 +134,6 @@ def update(
     rng: np.random.Generator,
     method: Method = "es-mda",
     threads: int = 1,
-    on_member: Callable[[int, int], None] = lambda done, total: None,
 ) -> Posterior:
     """What is believed of a twin after volumes of a later scan.
 
@@ -148,18 +147,16 @@ def update(
         rng: where perturbations come from.
         method: ensemble smoother, or the quick one.
         threads: members that run at once.
-        on_member: told how many members of a round are done, of how many.
     """
     before = parameters_of(twin)
     acting = _acting(given, float(follow_up.days[-1]))
-
     alike = method == "es-mda"  # asked for all members at once, else for a few about their middle
 
     def model(columns: Values) -> Values:
         known = before if alike else np.tile(before.mean(0), (len(columns), 1))
         drugs = twin if alike else twin.median_member.member(0, len(columns))
         tried = with_parameters(drugs, _replaced(known, acting, columns))
-        found = _predicted(tried, follow_up, given, threads, on_member)
+        found = _predicted(tried, follow_up, given, threads)
         return np.hstack([_told(volumes) for volumes in found.values()])
 
     error = np.full(len(follow_up.told), follow_up.error_log_sd)
@@ -187,7 +184,7 @@ def judged(
         solves: that it took.
         threads: members that run at once.
     """
-    fitted = _predicted(after, follow_up, given, threads, lambda done, total: None)
+    fitted = _predicted(after, follow_up, given, threads)
     middle = np.concatenate([np.median(_told(volumes), axis=0) for volumes in fitted.values()])
     off = (middle - follow_up.told) / follow_up.error_log_sd
     posterior = Posterior(parameters_of(before), parameters_of(after), solves)
@@ -195,15 +192,11 @@ def judged(
 
 
 def _predicted(
-    twin: SpatialTwin,
-    follow_up: FollowUp,
-    given: Regimen,
-    threads: int,
-    on_member: Callable[[int, int], None],
+    twin: SpatialTwin, follow_up: FollowUp, given: Regimen, threads: int
 ) -> dict[str, Values]:
     """(members, scans) volumes in mm3 by region, in the order of the follow-up's."""
     saves = np.concatenate([[0.0], follow_up.days])
-    found = simulate_in_space(twin, given, saves=saves, threads=threads, on_member=on_member)
+    found = simulate_in_space(twin, given, saves=saves, threads=threads)
     return {region: found.regions[region].volume_mm3[:, 1:] for region in follow_up.volumes_mm3}
 
 
