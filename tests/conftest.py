@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import nibabel as nib
@@ -52,41 +53,41 @@ def spoil_study(folder: Path, spoil) -> None:
         (folder / "study.yaml").write_text(yaml.safe_dump(study))
 
 
+def write_study(folder: Path, **changes: object) -> Path:
+    """A study of a ball-shaped brain with a ball-shaped tumor and its own mask; 2-mm voxels."""
+    affine = np.diag([2.0, 2.0, 2.0, 1.0])
+    grid = np.stack(np.meshgrid(*[np.arange(40)] * 3, indexing="ij")) * 2.0
+    brain = ((grid - 40) ** 2).sum(0) < 36**2
+    tumor = ((grid - np.array([56, 40, 40])[:, None, None, None]) ** 2).sum(0)
+    mask = np.where(tumor < 12**2, 2, 0) + np.where(tumor < 8**2, 2, 0)
+    for name in ("t1c", "flair"):
+        write_nifti(
+            folder / f"{name}.nii.gz",
+            (100 * brain + 20 * brain * (grid[2] > 40)).astype(np.int16),
+            affine,
+        )
+    write_nifti(folder / "mask.nii.gz", mask.astype(np.uint8), affine)
+    (folder / "calls.vcf").write_text(VCF)
+    record = {"patient_id": "P1", "age_years": 53, "grade": 2, "kps": 100}
+    record["markers"] = {"codeletion_1p19q": "present"}
+    (folder / "record.yaml").write_text(yaml.safe_dump(record))
+    study: dict[str, object] = {
+        "patient_id": "P1",
+        "scans": [
+            {
+                "sequences": {"t1c": "t1c.nii.gz", "flair": "flair.nii.gz"},
+                "segmentation": "mask.nii.gz",
+            }
+        ],
+        "variants": {"file": "calls.vcf"},
+        "record": "record.yaml",
+    }
+    study.update(changes)
+    (folder / "study.yaml").write_text(yaml.safe_dump(study))
+    return folder
+
+
 @pytest.fixture
 def make_study(tmp_path: Path):
-    """A study of a ball-shaped brain with a ball-shaped tumor and its own mask; 2-mm voxels."""
-
-    def make(**changes: object) -> Path:
-        folder = tmp_path / "study"
-        affine = np.diag([2.0, 2.0, 2.0, 1.0])
-        grid = np.stack(np.meshgrid(*[np.arange(40)] * 3, indexing="ij")) * 2.0
-        brain = ((grid - 40) ** 2).sum(0) < 36**2
-        tumor = ((grid - np.array([56, 40, 40])[:, None, None, None]) ** 2).sum(0)
-        mask = np.where(tumor < 12**2, 2, 0) + np.where(tumor < 8**2, 2, 0)
-        for name in ("t1c", "flair"):
-            write_nifti(
-                folder / f"{name}.nii.gz",
-                (100 * brain + 20 * brain * (grid[2] > 40)).astype(np.int16),
-                affine,
-            )
-        write_nifti(folder / "mask.nii.gz", mask.astype(np.uint8), affine)
-        (folder / "calls.vcf").write_text(VCF)
-        record = {"patient_id": "P1", "age_years": 53, "grade": 2, "kps": 100}
-        record["markers"] = {"codeletion_1p19q": "present"}
-        (folder / "record.yaml").write_text(yaml.safe_dump(record))
-        study: dict[str, object] = {
-            "patient_id": "P1",
-            "scans": [
-                {
-                    "sequences": {"t1c": "t1c.nii.gz", "flair": "flair.nii.gz"},
-                    "segmentation": "mask.nii.gz",
-                }
-            ],
-            "variants": {"file": "calls.vcf"},
-            "record": "record.yaml",
-        }
-        study.update(changes)
-        (folder / "study.yaml").write_text(yaml.safe_dump(study))
-        return folder
-
-    return make
+    """:func:`write_study` in a folder of the test's own."""
+    return partial(write_study, tmp_path / "study")

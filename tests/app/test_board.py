@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import write_study
 from PIL import Image
 
 CHROMIUM = os.environ.get("AVATAR_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
@@ -69,14 +70,15 @@ def browser():
         opened.close()
 
 
-@pytest.fixture
-def board(make_study, tmp_path):
+@pytest.fixture(scope="module")
+def board(tmp_path_factory):
     from data.store import AvatarStore
     from pipelines.assemble import run_study
 
-    with AvatarStore(tmp_path / "store") as store:
-        run_study(make_study(), store)
-    process, address = serve(tmp_path / "store")
+    folder = tmp_path_factory.mktemp("board")
+    with AvatarStore(folder / "store") as store:
+        run_study(write_study(folder / "study"), store)
+    process, address = serve(folder / "store")
     yield address
     process.terminate()
     process.wait(20)

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from conftest import write_study
 
 from data.errors import RegimenError
 from data.store import AvatarStore
@@ -22,10 +23,11 @@ GROUP = pytest.mark.xdist_group("plan")
 STUPP = regimen_plan("stupp")
 
 
-@pytest.fixture
-def run(make_study, tmp_path):
-    with AvatarStore(tmp_path / "store") as store:
-        yield store, run_study(make_study(), store)
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("plan")
+    with AvatarStore(folder / "store") as store:
+        yield store, run_study(write_study(folder / "study"), store)
 
 
 @pytest.mark.slow
@@ -58,7 +60,7 @@ def test_a_search_that_was_stopped_goes_on_and_the_same_seed_finds_the_same_fron
         return longest_control(*arguments, **others)
 
     monkeypatch.setattr("pipelines.plan.longest_control", watched)
-    rest = {"metric": "BED3", "cap_gy": 3.0, "points": 4}
+    rest = {"metric": "BED3", "cap_gy": 3.0, "points": 4, "seed": 2}  # no other test's points
 
     def stop(done, total):
         if done == 2:
