@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import Field
 from typing_extensions import override
 
-from models.growth.base import GrowthLaw, Treatment, Values
+from models.growth.base import GrowthLaw, Treatment, Values, runge_kutta
 
 GROWTH, CROWDING = 1.636, 0.002
 """a and b of the paper."""
@@ -65,7 +65,6 @@ class Kuznetsov(GrowthLaw):
         per_mm3 = 1.0 / (CROWDING * capacity)
         time = np.asarray(rate * days / GROWTH)
         steps = max(1, int(np.ceil(np.max(time, initial=0.0) / LONGEST_STEP)))
-        step = time / steps
 
         def slope(state: Values) -> Values:
             y, x = state
@@ -77,11 +76,5 @@ class Kuznetsov(GrowthLaw):
                 ]
             )
 
-        state = np.stack([volume[0] * per_mm3, volume[1]])
-        for _ in range(steps):
-            one = slope(state)
-            two = slope(state + step / 2.0 * one)
-            three = slope(state + step / 2.0 * two)
-            four = slope(state + step * three)
-            state = state + step / 6.0 * (one + 2.0 * two + 2.0 * three + four)
-        return np.stack([state[0] / per_mm3, state[1]])
+        y, x = runge_kutta(slope, np.stack([volume[0] * per_mm3, volume[1]]), time, steps)
+        return np.stack([y / per_mm3, x])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -10,9 +11,23 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 Values = NDArray[Any]
+Slope = Callable[[Values], Values]
+"""A state to how fast it changes; 1/time."""
 
 
 Treatment = Literal["radiotherapy", "drug", "surgery"]
+
+
+def runge_kutta(slope: Slope, state: Values, time: Values | float, steps: int) -> Values:
+    """The state after a time, one for all members or one each, by the classical rule of fourth order."""
+    step = np.asarray(time) / steps
+    for _ in range(steps):
+        one = slope(state)
+        two = slope(state + step / 2.0 * one)
+        three = slope(state + step / 2.0 * two)
+        four = slope(state + step * three)
+        state = state + step / 6.0 * (one + 2.0 * two + 2.0 * three + four)
+    return np.asarray(state)
 
 
 class GrowthLaw(BaseModel, ABC):

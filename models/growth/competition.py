@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 from typing_extensions import override
 
-from models.growth.base import GrowthLaw, Treatment, Values
+from models.growth.base import GrowthLaw, Treatment, Values, runge_kutta
 
 LONGEST_STEP = 0.08
 """Of rate times days; the classical Runge-Kutta rule is then within 1e-6 of the exact flow."""
@@ -51,16 +51,8 @@ class Competition(GrowthLaw):
         rates = np.stack([rate, self.resistant_fitness * rate])
         longest = float(np.max(rates * days, initial=0.0))
         steps = max(1, int(np.ceil(longest / LONGEST_STEP)))
-        step = np.asarray(days) / steps
 
         def slope(state: Values) -> Values:
             return np.asarray(rates * state * (1.0 - state.sum(0) / capacity))
 
-        state = volume
-        for _ in range(steps):
-            one = slope(state)
-            two = slope(state + step / 2.0 * one)
-            three = slope(state + step / 2.0 * two)
-            four = slope(state + step * three)
-            state = state + step / 6.0 * (one + 2.0 * two + 2.0 * three + four)
-        return np.asarray(state)
+        return runge_kutta(slope, volume, days, steps)
