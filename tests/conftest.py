@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +11,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 import yaml
+from filelock import FileLock
 
+from data.store import AvatarStore
 from pipelines.weights import shared_dir
 
 VCF = """##fileformat=VCFv4.2
@@ -30,6 +34,13 @@ OBLIQUE = np.array(
         [0.0, 0.0, 0.0, 1.0],
     ]
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests first, so that no worker is left with one when the others have nothing more to do."""
+    items.sort(
+        key=lambda item: not {"slow", "browser"} & {mark.name for mark in item.iter_markers()}
+    )
 
 
 @pytest.fixture(scope="session")
@@ -85,6 +96,57 @@ def write_study(folder: Path, **changes: object) -> Path:
     study.update(changes)
     (folder / "study.yaml").write_text(yaml.safe_dump(study))
     return folder
+
+
+def made_once(tmp_path_factory, name: str, make) -> Path:
+    """A folder that ``make`` fills, once for all workers of a test run."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    folder, mark = root / name, root / name / ".made"
+    with FileLock(root / f".{name}.lock"):
+        if not mark.exists():
+            make(folder)
+            mark.touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_case(tmp_path_factory) -> Path:
+    """``study/`` of :func:`write_study` and ``store/`` with its avatar; to be copied, not changed."""
+
+    from pipelines.assemble import run_study  # imports torch, which takes seconds
+
+    def make(folder: Path) -> None:
+        with AvatarStore(folder / "store") as store:
+            run_study(write_study(folder / "study"), store)
+
+    return made_once(tmp_path_factory, "small-case", make)
+
+
+@pytest.fixture
+def small_store(small_case, tmp_path) -> Path:
+    """A store of the test's own with the avatar of :func:`write_study`."""
+    return Path(shutil.copytree(small_case / "store", tmp_path / "store"))
+
+
+@pytest.fixture(scope="session")
+def flagship_case(shared, tmp_path_factory):
+    """By patient: ``study/`` and ``store/`` of a real one, segmented by the shipped network; not to be
+    changed.
+    """
+
+    from pipelines.assemble import run_study
+    from pipelines.shared_studies import write_shared_study
+
+    def case(patient: str) -> Path:
+        def make(folder: Path) -> None:
+            with AvatarStore(folder / "store") as store:
+                run_study(write_shared_study(patient, folder / "study"), store)
+
+        return made_once(tmp_path_factory, patient, make)
+
+    return case
 
 
 @pytest.fixture

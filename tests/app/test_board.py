@@ -3,102 +3,25 @@
 from __future__ import annotations
 
 import io
-import os
 import shutil
-import socket
-import subprocess
-import sys
-import threading
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_study
+from browser import PATIENCE_MS, banner, cell, pick, serve, shot
 from PIL import Image
 
-CHROMIUM = os.environ.get("AVATAR_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
-FLAGS = [
-    "--no-sandbox",
-    "--headless=new",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-]
-SHOTS = Path(os.environ.get("AVATAR_SCREENSHOTS", "runs/screenshots"))
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
-PATIENCE_MS = 90_000
-
-
-def serve(store: Path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "app.cli", "board", "--store", str(store), "--port", str(port)],
-        env={**os.environ, "AVATAR_BROWSER_TEST": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    address = f"http://127.0.0.1:{port}"
-    for _ in range(240):
-        try:
-            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=1):
-                return process, address
-        except OSError:
-            if process.poll() is not None:
-                break
-            threading.Event().wait(0.25)
-    process.kill()
-    raise AssertionError("the board did not start")
 
 
 @pytest.fixture(scope="module")
-def browser():
-    if not Path(CHROMIUM).exists():
-        pytest.skip("Chromium is not installed; 'make browser' installs Debian's")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture(scope="module")
-def board(tmp_path_factory):
-    from data.store import AvatarStore
-    from pipelines.assemble import run_study
-
-    folder = tmp_path_factory.mktemp("board")
-    with AvatarStore(folder / "store") as store:
-        run_study(write_study(folder / "study"), store)
-    process, address = serve(folder / "store")
+def board(small_case, tmp_path_factory):
+    store = shutil.copytree(small_case / "store", tmp_path_factory.mktemp("board") / "store")
+    process, address = serve(store)
     yield address
     process.terminate()
     process.wait(20)
-
-
-@pytest.fixture
-def page(browser):
-    opened = browser.new_page(viewport={"width": 1440, "height": 900})
-    opened.set_default_timeout(PATIENCE_MS)
-    yield opened
-    opened.close()
-
-
-def shot(page, name):
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SHOTS / f"{name}.png")
-
-
-def banner(page):
-    page.get_by_text("Research use only").wait_for()
 
 
 def test_patients_opens_the_avatar_and_every_page_says_research_only(board, page):
@@ -110,17 +33,6 @@ def test_patients_opens_the_avatar_and_every_page_says_research_only(board, page
     page.get_by_text("Volumes per region").wait_for()
     assert "patient=P1" in page.url
     banner(page)
-
-
-def cell(page, endpoint, column):
-    return page.locator("table tr", has_text=endpoint).locator("td, th").nth(column)
-
-
-def pick(page, label, option):
-    """Choose by typing: a list that is open closes when the page is drawn again."""
-    box = page.get_by_role("combobox", name=label)
-    box.fill(option)
-    box.press("Enter")
 
 
 def test_a_slider_changes_the_dose_and_the_full_solve_follows_the_preview(board, page):
@@ -263,17 +175,14 @@ def tumor_side(page):
 @pytest.mark.slow
 @pytest.mark.parametrize("patient", ["TCGA-DU-7294", "TCGA-FG-6692"])
 def test_a_flagship_patient_opens_with_overlay_variants_survival_and_simulation(
-    shared, tmp_path, browser, page, patient
+    flagship_case, tmp_path, page, patient
 ):
     from data.store import AvatarStore
-    from pipelines.assemble import run_study
-    from pipelines.shared_studies import write_shared_study
 
-    with AvatarStore(tmp_path / "store") as store:
-        avatar = run_study(
-            write_shared_study(patient, tmp_path / patient), store, segmenter="msnet"
-        )
-    process, address = serve(tmp_path / "store")
+    folder = flagship_case(patient) / "store"
+    with AvatarStore(folder) as store:
+        avatar = store.get(patient)
+    process, address = serve(folder)
     page.set_default_timeout(3 * PATIENCE_MS)  # three full solves, on a machine that does more
     try:
         page.goto(f"{address}/avatar?patient={patient}")

@@ -52,17 +52,16 @@ def test_a_mistake_is_a_sentence_and_exit_code_two(tmp_path, arguments, said):
 
 
 def test_plans_become_regimens_and_other_growth_laws_and_options_can_be_asked_for(
-    make_study, tmp_path
+    small_store, tmp_path
 ):
-    avatar("run", make_study(), "--store", "s", cwd=tmp_path)
-    plan = ("plan", "P1", "--store", "s", "--points", 3, "--write", "plans")
+    plan = ("plan", "P1", "--store", small_store, "--points", 3, "--write", "plans")
     front = avatar(*plan, "--json", cwd=tmp_path)
     assert front.returncode == 0, front.stderr
     found = json.loads(front.stdout)
     assert found["metric"] == "BED3"
     assert len(found["plans"]) == len(list((tmp_path / "plans").iterdir()))
     assert "research use only" in " ".join(avatar(*plan, cwd=tmp_path).stdout.split())
-    asked = ("simulate", "P1", "--regimen", "plans/plan-1.yaml", "--store", "s", "--json")
+    asked = ("simulate", "P1", "--regimen", "plans/plan-1.yaml", "--store", small_store, "--json")
     solved = json.loads(avatar(*asked, cwd=tmp_path).stdout)
     assert solved["total_dose_gy"] == pytest.approx(5 * sum(found["plans"][0]["doses_gy"]), abs=0.2)
     other = avatar(*asked, "--growth", "gompertz", "--repopulation", cwd=tmp_path)
@@ -80,26 +79,24 @@ def test_plans_become_regimens_and_other_growth_laws_and_options_can_be_asked_fo
         assert said in done.stderr
 
 
-def test_a_bad_regimen_is_a_sentence(make_study, tmp_path):
-    avatar("run", make_study(), "--store", "s", cwd=tmp_path)
+def test_a_bad_regimen_is_a_sentence(small_store, tmp_path):
     (tmp_path / "mine.yaml").write_text(
         "name: x\nradiotherapy: [{fractions: 3, dose_per_fraction_gy: -2, start_day: 0}]\n"
     )
     for regimen, said in (("mine.yaml", "mine.yaml"), ("unknown", "stupp")):
-        done = avatar("simulate", "P1", "--regimen", regimen, "--store", "s", cwd=tmp_path)
+        done = avatar("simulate", "P1", "--regimen", regimen, "--store", small_store, cwd=tmp_path)
         assert done.returncode == 2
         assert said in done.stderr
 
 
-def test_a_port_that_is_taken_is_a_sentence(make_study, tmp_path):
+def test_a_port_that_is_taken_is_a_sentence(small_store, tmp_path):
     import socket
 
-    avatar("run", make_study(), "--store", "s", cwd=tmp_path)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        done = avatar("board", "--store", "s", "--port", port, cwd=tmp_path)
+        done = avatar("board", "--store", small_store, "--port", port, cwd=tmp_path)
     assert done.returncode == 2
     assert "--port" in done.stderr
 

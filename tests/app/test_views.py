@@ -19,14 +19,13 @@ from app.views import (
 )
 from data.imaging import Volume
 from data.store import AvatarStore
-from pipelines.assemble import run_study
 from pipelines.sites.glioma import LABELS
 
 
 @pytest.fixture
-def avatar(make_study, tmp_path):
-    with AvatarStore(tmp_path / "store") as store:
-        return run_study(make_study(), store)
+def avatar(small_store):
+    with AvatarStore(small_store) as store:
+        return store.get("P1")
 
 
 def test_the_patient_row_says_unknown_where_nothing_is_known(avatar):

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from conftest import write_study
 
 from data.errors import RegimenError
 from data.store import AvatarStore
 from data.treatment import RegimenPlan
 from models.growth.visible import ENHANCING_EDGE, FLAIR_EDGE
 from models.policy.front import longest_control
-from pipelines.assemble import run_study
 from pipelines.config import regimen_plan, twin_prior
 from pipelines.plan import METRICS, STANDARD_GY, FrontPlan, as_regimen, edge_problem, plan_front
 from pipelines.simulate import simulate_avatar
@@ -24,10 +23,10 @@ STUPP = regimen_plan("stupp")
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("plan")
-    with AvatarStore(folder / "store") as store:
-        yield store, run_study(write_study(folder / "study"), store)
+def run(small_case, tmp_path_factory):
+    folder = shutil.copytree(small_case / "store", tmp_path_factory.mktemp("plan") / "store")
+    with AvatarStore(folder) as store:
+        yield store, store.get("P1")
 
 
 @pytest.mark.slow

@@ -250,14 +250,9 @@ def test_unknown_weights_and_segmenters_are_refused(tmp_path):
         ("TCGA-FG-6692", "EGFR", "A289V", "glioblastoma"),
     ],
 )
-def test_a_flagship_patient_runs_from_files_to_avatar(
-    shared, tmp_path, patient, gene, change, prior
-):
-    from pipelines.shared_studies import write_shared_study
-
-    folder = write_shared_study(patient, tmp_path / patient)
-    with AvatarStore(tmp_path / "store") as store:
-        avatar = run_study(folder, store)
+def test_a_flagship_patient_runs_from_files_to_avatar(flagship_case, patient, gene, change, prior):
+    with AvatarStore(flagship_case(patient) / "store") as store:
+        avatar = store.get(patient)
         assert Avatar.from_json(avatar.to_json()) == avatar
     assert change in [v.protein_change for v in avatar.variants.in_gene(gene)]
     assert avatar.prior_class == prior

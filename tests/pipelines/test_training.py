@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -29,8 +30,8 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 
 def config(**changes) -> TrainingConfig:
     given = yaml.safe_load((CONFIGS / "train_glioma_net.yaml").read_text())
-    given["samples"] |= {"smallest_tumor_ml": 3.0, "largest_tumor_ml": 20.0}
-    given |= {"iterations": 6, "sources_per_chunk": 1, "uses_per_sample": 2}
+    given["samples"] |= {"smallest_tumor_ml": 3.0, "largest_tumor_ml": 20.0, "close_share": 0.0}
+    given |= {"iterations": 4, "sources_per_chunk": 1, "uses_per_sample": 2}
     return TrainingConfig.model_validate(given | changes)
 
 
@@ -112,6 +113,7 @@ def test_a_training_that_was_stopped_ends_with_the_weights_of_one_that_was_not(
     tmp_path, small_heads, monkeypatch
 ):
     monkeypatch.setattr(training, "get_context", lambda kind: _InProcess())
+    monkeypatch.setattr(_InProcess, "made", {})
     monkeypatch.setattr(glioma_samples, "atlas_heads", lambda: small_heads)
     whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
     assert train(config(), whole, source())
@@ -127,6 +129,7 @@ def test_a_training_that_was_stopped_ends_with_the_weights_of_one_that_was_not(
 @pytest.mark.slow
 def test_a_checkpoint_of_another_config_is_refused(tmp_path, small_heads, monkeypatch):
     monkeypatch.setattr(training, "get_context", lambda kind: _InProcess())
+    monkeypatch.setattr(_InProcess, "made", {})
     monkeypatch.setattr(glioma_samples, "atlas_heads", lambda: small_heads)
     path = tmp_path / "net.safetensors"
     assert not train(config(), path, source(), stop_after_seconds=0.0)
@@ -150,6 +153,8 @@ def test_about_the_share_asked_for_is_taught():
 class _InProcess:
     """The part of a multiprocessing context that training uses, without processes."""
 
+    made: ClassVar[dict[int, list]] = {}  # the same sample for the same number, whoever asks
+
     def Pool(self, workers, start, arguments):
         start(*arguments)
         return self
@@ -164,10 +169,11 @@ class _InProcess:
         return None
 
     def map_async(self, make, indices, chunksize):
-        made = [make(n) for n in indices]
-
         class Made:
-            def get(self):
-                return made
+            def get(_):
+                for n in indices:
+                    if n not in self.made:
+                        self.made[n] = make(n)
+                return [self.made[n] for n in indices]
 
         return Made()

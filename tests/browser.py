@@ -1,0 +1,70 @@
+"""What browser tests share: the board as a process, and what a hand does to its pages."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from pathlib import Path
+
+CHROMIUM = os.environ.get("AVATAR_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
+FLAGS = [
+    "--no-sandbox",
+    "--headless=new",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+]
+SHOTS = Path(os.environ.get("AVATAR_SCREENSHOTS", "runs/screenshots"))
+PATIENCE_MS = 90_000
+
+
+def serve(store: Path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app.cli", "board", "--store", str(store), "--port", str(port)],
+        env={**os.environ, "AVATAR_BROWSER_TEST": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    address = f"http://127.0.0.1:{port}"
+    for _ in range(240):
+        try:
+            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=1):
+                return process, address
+        except OSError:
+            if process.poll() is not None:
+                break
+            threading.Event().wait(0.25)
+    process.kill()
+    raise AssertionError("the board did not start")
+
+
+def shot(page, name):
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SHOTS / f"{name}.png")
+
+
+def banner(page):
+    page.get_by_text("Research use only").wait_for()
+
+
+def cell(page, endpoint, column):
+    return page.locator("table tr", has_text=endpoint).locator("td, th").nth(column)
+
+
+def pick(page, label, option):
+    """Choose by typing: a list that is open closes when the page is drawn again."""
+    box = page.get_by_role("combobox", name=label)
+    box.fill(option)
+    box.press("Enter")
