@@ -15,6 +15,13 @@ pages = [
         url_path="patients",
         default=True,
     ),
+    st.Page(
+        SCREENS / "worklist.py",
+        title="Worklist",
+        icon=":material/checklist:",
+        url_path="worklist",
+    ),
+    st.Page(SCREENS / "review.py", title="Review", icon=":material/draw:", url_path="review"),
     st.Page(SCREENS / "avatar.py", title="Avatar", icon=":material/person:", url_path="avatar"),
     st.Page(
         SCREENS / "simulate.py", title="Simulate", icon=":material/timeline:", url_path="simulate"

@@ -15,12 +15,15 @@ from streamlit import config
 from streamlit.web.server.starlette import App
 
 from app.densities import offered
+from app.review_routes import ROUTES as REVIEW_ROUTES
 from app.state import TOKEN_HEADER, open_store, session_token
 from data.errors import BoardError
 
 HOST = "127.0.0.1"
 HERE = Path(__file__).parent
 NIIVUE = HERE / "assets" / "niivue.js"
+MODULES = {path.stem: path for path in (HERE / "components" / "modules").glob("*.js")}
+"""Parts that the components share, by name."""
 SETTINGS = {
     "browser.gatherUsageStats": False,
     "client.showErrorDetails": "none",
@@ -41,8 +44,9 @@ def build_app(store: Path) -> App:
         Route("/api/volume/{sha256}", _volume, methods=["GET"]),
         Route("/api/density/{name}", _density, methods=["GET"]),
         Route("/assets/niivue.js", _niivue, methods=["GET"]),
+        Route("/assets/{module}.js", _module, methods=["GET"]),
     ]
-    return App(HERE / "main.py", routes=routes)
+    return App(HERE / "main.py", routes=[*routes, *REVIEW_ROUTES])
 
 
 def serve(store: Path, port: int) -> None:
@@ -93,3 +97,10 @@ async def _niivue(_: Request) -> Response:
     if not NIIVUE.exists():
         return PlainTextResponse("run 'make setup' to fetch the viewer library", status_code=404)
     return FileResponse(NIIVUE, media_type="text/javascript")
+
+
+async def _module(request: Request) -> Response:
+    path = MODULES.get(request.path_params["module"])
+    if path is None:
+        return PlainTextResponse("no such module", status_code=404)
+    return FileResponse(path, media_type="text/javascript", headers={"cache-control": "no-cache"})

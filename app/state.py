@@ -61,6 +61,18 @@ def choose_patient() -> Avatar | None:
         return None
 
 
+def reader_field() -> str | None:
+    """Who is reading; remembered from page to page. None until a name is given."""
+    # The field's own key is forgotten when a page does not show it; the name is not.
+    st.session_state.setdefault("reader-field", st.session_state.get("reader", ""))
+    name = st.text_input(
+        "You are", key="reader-field", max_chars=64, placeholder="your name",
+        help="Stands in the record of what you save and sign. There is no login yet: nobody checks it.",
+    ).strip()  # fmt: skip
+    st.session_state["reader"] = name
+    return name or None
+
+
 def empty_state() -> None:
     """What to do when the store is empty."""
     st.info(

@@ -55,6 +55,10 @@ class Scan(BaseModel):
     agreement: dict[str, float] = Field(
         default_factory=dict, description="mean Dice between opinions, by region"
     )
+    signed_by: str | None = Field(default=None, description="the reader whose mask it is now")
+    unreviewed: VolumeRef | None = Field(
+        default=None, description="the mask as it was before a reader's took its place"
+    )
 
     def measured(self, region: str) -> TumorVolume | None:
         """The measurement of one region, by its abbreviation."""

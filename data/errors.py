@@ -33,12 +33,20 @@ class StoreError(AvatarError):
     """The avatar store does not hold, or cannot take, what was asked."""
 
 
+class ConflictError(StoreError):
+    """Somebody else was faster: what was to be written stands on something that has changed."""
+
+
 class WeightsError(AvatarError):
     """Network weights are missing, of another version, or damaged."""
 
 
 class BoardError(AvatarError):
     """The board cannot be served as asked."""
+
+
+class ReviewError(AvatarError):
+    """A reader's mask or decision breaks a rule of the review."""
 
 
 class SampleError(AvatarError):

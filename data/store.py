@@ -5,21 +5,24 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
 from pydantic import ValidationError
 from sqlalchemy import String, Text, create_engine, event, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from data.avatar import Avatar, VolumeRef
-from data.errors import StoreError
+from data.errors import ConflictError, StoreError
 from data.files import replace_atomically, sha256_file
 from data.imaging import Volume
 from data.io.nifti import decode_nifti, encode_nifti
+from data.review import Review, ReviewEntry
 
 DATABASE = "avatars.sqlite"
+_CHANGED = "somebody else has written to this review since; load it again and look at what they did"
 
 
 class _Base(DeclarativeBase):
@@ -37,6 +40,14 @@ class _StepRow(_Base):
     key: Mapped[str] = mapped_column(String(64), primary_key=True)
     step: Mapped[str] = mapped_column(String(64))
     result: Mapped[str] = mapped_column(Text)
+
+
+class _ReviewRow(_Base):
+    __tablename__ = "reviews"
+    patient_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    day: Mapped[str] = mapped_column(String(32), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    entry: Mapped[str] = mapped_column(Text)
 
 
 class AvatarStore:
@@ -130,6 +141,13 @@ class AvatarStore:
         stored = decode_nifti(content)
         return Volume(stored.array, stored.affine, ref.frame_of_reference_uid)
 
+    def volume_since(self, ref: VolumeRef) -> datetime | None:
+        """When the file of a volume was written; None where it is missing."""
+        try:
+            return datetime.fromtimestamp(self.volume_path(ref.sha256).stat().st_mtime, UTC)
+        except OSError:
+            return None
+
     def has_volume(self, ref: VolumeRef) -> bool:
         """Whether the file is there and is what its name says."""
         path = self.volume_path(ref.sha256)
@@ -164,6 +182,49 @@ class AvatarStore:
         with self._session() as session:
             ids = session.scalars(select(_AvatarRow.patient_id).order_by(_AvatarRow.patient_id))
             return tuple(ids)
+
+    def review(self, patient_id: str, day: float) -> Review:
+        """What readers did to the mask of one scan; an empty log where nobody has yet."""
+        with self._session() as session:
+            rows = session.scalars(
+                select(_ReviewRow)
+                .where(_ReviewRow.patient_id == patient_id, _ReviewRow.day == repr(float(day)))
+                .order_by(_ReviewRow.number)
+            )
+            try:
+                entries = tuple(ReviewEntry.model_validate_json(row.entry) for row in rows)
+                return Review(patient_id=patient_id, day=day, entries=entries)
+            except ValidationError as error:
+                raise StoreError(
+                    f"{patient_id}, scan of day {day:g}: its review in {self.folder} was written by "
+                    "another version; use that version to export it"
+                ) from error
+
+    def append_review(self, patient_id: str, day: float, entry: ReviewEntry) -> Review:
+        """Write the next entry of a log; of two that are written at once only one is.
+
+        Raises:
+            ConflictError: the log has an entry at this place already.
+            StoreError: the entry does not follow from the log.
+        """
+        try:
+            review = self.review(patient_id, day).with_entry(entry)
+        except ValidationError as error:
+            raise ConflictError(f"{patient_id}, scan of day {day:g}: {_CHANGED}") from error
+        row = _ReviewRow(
+            patient_id=patient_id,
+            day=repr(float(day)),
+            number=entry.number,
+            entry=entry.model_dump_json(),
+        )
+        try:
+            with self._session() as session:
+                session.add(row)
+        except StoreError as error:
+            if isinstance(error.__cause__, IntegrityError):
+                raise ConflictError(f"{patient_id}, scan of day {day:g}: {_CHANGED}") from error
+            raise
+        return review
 
     def step(self, key: str) -> str | None:
         """The result of a step that was done before on the same inputs."""

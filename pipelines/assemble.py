@@ -35,6 +35,7 @@ from pipelines.config import (
 from pipelines.heads import Seen, seen_by_networks, without_negatives
 from pipelines.ingest import LoadedScan, LoadedStudy, ingest
 from pipelines.planning import keep_planning
+from pipelines.review import signed_scan
 from pipelines.simulate import LUMPED_MEMBERS, forecasts_of
 from pipelines.sites import glioma
 from pipelines.sites.base import Site
@@ -106,9 +107,14 @@ def run_study(
     for scan, found in zip(loaded.scans, flags, strict=True):
         if not despite_flags:
             refuse_stops(found, f"{study.patient_id}, scan of day {scan.day:g}")
-    results = tuple(
-        _with_tissue(store, site, view, _scan_step(store, site, view, chosen, found, watch), watch)
+    drawn = [
+        _scan_step(store, site, view, chosen, found, watch)
         for (view, _), found in zip(seen, flags, strict=True)
+    ]
+    drawn = [_with_signature(store, site, study.patient_id, result, watch) for result in drawn]
+    results = tuple(
+        _with_tissue(store, site, view, result, watch)
+        for (view, _), result in zip(seen, drawn, strict=True)
     )
     markers = glioma.markers_with_variants(loaded.record, loaded.variants)
     record = loaded.record.model_copy(update={"markers": markers})
@@ -288,6 +294,19 @@ def _scan_step(
     step = f"segment and measure (day {scan.day:g})"
     watch(StepReport(step, f"{result.scan.segmenter}; {volume}", reused))
     return result
+
+
+def _with_signature(
+    store: AvatarStore, site: Site, patient_id: str, result: _ScanResult, watch: Watch
+) -> _ScanResult:
+    """A scan with the mask that a reader signed for it, where there is one."""
+    day = result.scan.day
+    found = signed_scan(store, result.scan, store.review(patient_id, day), site)
+    if found is None:
+        return result
+    scan, told = found
+    watch(StepReport(f"review (day {day:g})", told.note, True))
+    return _ScanResult(scan=scan, provenance=(*result.provenance, told))
 
 
 def _with_tissue(

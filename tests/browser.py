@@ -24,7 +24,7 @@ FLAGS = [
     "--enable-unsafe-swiftshader",
 ]
 SHOTS = Path(os.environ.get("AVATAR_SCREENSHOTS", "runs/screenshots"))
-PATIENCE_MS = 90_000
+PATIENCE_MS = int(os.environ.get("AVATAR_PATIENCE_MS", "90000"))
 
 
 def serve(store: Path):

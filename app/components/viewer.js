@@ -1,28 +1,7 @@
 // One NiiVue instance per mounted element; a rerun of the page with the same data touches nothing.
 const instances = new WeakMap();
 
-// Fixed windows in Hounsfield units, for CT alone; the others are relative to the scan's own range.
-const HOUNSFIELD = {
-  "soft tissue": [-160, 240],
-  brain: [0, 80],
-  bone: [-500, 1300],
-  lung: [-1350, 150],
-};
-
-const PRESETS = {
-  auto: ([low, high]) => [low, high],
-  narrow: ([low, high]) => [low + 0.25 * (high - low), low + 0.75 * (high - low)],
-  wide: ([low, high]) => [low - 0.25 * (high - low), high + 0.5 * (high - low)],
-  "bright lesion": ([low, high]) => [low + 0.35 * (high - low), high],
-};
-
-async function fetchVolume(data, sha256, name, kind = "volume") {
-  const answer = await fetch(`${location.origin}/api/${kind}/${sha256}`, {
-    headers: { [data.header]: data.token },
-  });
-  if (!answer.ok) throw new Error(`${name}: ${await answer.text()}`);
-  return { url: URL.createObjectURL(await answer.blob()), name: `${name}.nii.gz` };
-}
+let volumes; // the module that it shares with the editor
 
 async function mount(root, data) {
   const find = (selector) => root.querySelector(selector);
@@ -35,39 +14,15 @@ async function mount(root, data) {
   const select = find(".sequence");
   select.replaceChildren(...data.sequences.map((s) => new Option(s.name.toUpperCase(), s.name)));
   select.value = data.first;
-  find(".legend").replaceChildren(
-    ...data.legend.map(({ name, color }) => {
-      const entry = document.createElement("span");
-      const swatch = document.createElement("i");
-      swatch.style.background = color;
-      entry.append(swatch, name);
-      return entry;
-    }),
-  );
   try {
-    const { Niivue, SHOW_RENDER } = await import(`${location.origin}/assets/niivue.js`);
-    const nv = new Niivue({
-      backColor: [0, 0, 0, 1],
-      crosshairColor: [0.35, 0.75, 1, 0.7],
-      crosshairWidth: 0.6,
-      crosshairWidthUnit: "mm",
-      multiplanarLayout: 2, // a grid
-      isRadiologicalConvention: true,
-      isOrientationTextVisible: true,
-      multiplanarShowRender: SHOW_RENDER.NEVER,
-      isResizeCanvas: true,
-      onLocationChange: (place) => { find(".where").textContent = describe(place, data); },
+    volumes = await import(`${location.origin}/assets/volumes.js`);
+    find(".legend").replaceChildren(...volumes.legendOf(data.legend));
+    const { nv } = await volumes.newPlanes(find("canvas"), (place) => {
+      if (state.nv?.volumes.length) find(".where").textContent = describe(state.nv, place, data);
     });
     state.nv = nv;
-    await nv.attachToCanvas(find("canvas"));
-    nv.setRadiologicalConvention(true);
-    nv.setSliceType(nv.sliceTypeMultiplanar);
     await show(state, find);
-    if (data.start) {
-      nv.scene.crosshairPos = nv.mm2frac(data.start);
-      nv.createOnLocationChange();
-      nv.drawScene();
-    }
+    if (data.start) volumes.goTo(nv, data.start);
     if (data.test) window.avatarViewer = nv;
     offerTime(state, find);
   } catch (error) {
@@ -88,8 +43,8 @@ async function mount(root, data) {
   });
 }
 
-function describe(place, data) {
-  const [x, y, z] = place.mm;
+function describe(nv, place, data) {
+  const [x, y, z] = volumes.placeOf(nv);
   const label = place.values && place.values[1] ? Math.round(place.values[1].value) : 0;
   const at = data.colormap.I.indexOf(label);
   const name = label > 0 && at > 0 ? `, ${data.colormap.labels[at]}` : "";
@@ -101,14 +56,14 @@ async function show(state, find) {
   const note = find(".note");
   const wanted = state.sequence;
   note.textContent = "Loading the scan";
-  const kept = nv.volumes.length ? nv.frac2mm(nv.scene.crosshairPos, 0, true) : null;
+  const kept = nv.volumes.length ? volumes.placeOf(nv) : null;
   const sequence = data.sequences.find((s) => s.name === wanted);
   offerPresets(state, find);
-  const [low, high] = range(state, sequence);
+  const [low, high] = volumes.rangeOf(state.preset, sequence.window);
   const files = await Promise.all([
-    fetchVolume(data, sequence.sha256, wanted),
-    fetchVolume(data, data.mask, "mask"),
-    ...(data.density ? [fetchVolume(data, data.density.name, "density", "density")] : []),
+    volumes.fetchVolume(data, sequence.sha256, wanted),
+    volumes.fetchVolume(data, data.mask, "mask"),
+    ...(data.density ? [volumes.fetchVolume(data, data.density.name, "density", "density")] : []),
   ]);
   if (state.sequence !== wanted) return;
   const [image, mask, cells] = files;
@@ -120,7 +75,7 @@ async function show(state, find) {
   nv.volumes[1].setColormapLabel(data.colormap);
   if (cells) nv.setFrame4D(nv.volumes[2].id, state.frame);
   nv.updateGLVolume();
-  if (kept) nv.scene.crosshairPos = nv.mm2frac(kept.slice(0, 3));
+  if (kept) nv.scene.crosshairPos = nv.mm2frac(kept, 0, true);
   nv.drawScene();
   for (const file of files) URL.revokeObjectURL(file.url);
   note.textContent = "";
@@ -176,7 +131,7 @@ async function exchangeDensity(root, state, data) {
   offerTime(state, find);
   const wanted = data.density.name;
   try {
-    const cells = await fetchVolume(data, wanted, "density", "density");
+    const cells = await volumes.fetchVolume(data, wanted, "density", "density");
     if (state.data.density.name !== wanted) return;
     const { nv } = state;
     if (nv.volumes.length > 2) nv.removeVolumeByIndex(2);
@@ -188,12 +143,8 @@ async function exchangeDensity(root, state, data) {
   }
 }
 
-function range(state, sequence) {
-  return HOUNSFIELD[state.preset] ?? PRESETS[state.preset](sequence.window);
-}
-
 function offerPresets(state, find) {
-  const names = [...Object.keys(PRESETS), ...(state.sequence === "ct" ? Object.keys(HOUNSFIELD) : [])];
+  const names = volumes.presetsOf(state.sequence);
   if (!names.includes(state.preset)) state.preset = "auto";
   const menu = find(".window");
   menu.replaceChildren(...names.map((name) => new Option(name, name)));
@@ -203,7 +154,7 @@ function offerPresets(state, find) {
 function applyWindow(state) {
   const { nv, data } = state;
   const sequence = data.sequences.find((s) => s.name === state.sequence);
-  [nv.volumes[0].cal_min, nv.volumes[0].cal_max] = range(state, sequence);
+  [nv.volumes[0].cal_min, nv.volumes[0].cal_max] = volumes.rangeOf(state.preset, sequence.window);
   nv.updateGLVolume();
 }
 
@@ -219,12 +170,12 @@ export default function ({ data, parentElement }) {
     }
     return;
   }
-  if (known && known.nv) known.nv.gl.getExtension("WEBGL_lose_context")?.loseContext();
+  if (known) volumes?.loseContext(known.nv);
   mount(parentElement, data);
   return () => {
     const gone = instances.get(parentElement);
     clearInterval(gone?.playing);
     instances.delete(parentElement);
-    gone?.nv?.gl.getExtension("WEBGL_lose_context")?.loseContext();
+    volumes?.loseContext(gone?.nv);
   };
 }

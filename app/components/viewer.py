@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass
-from functools import lru_cache
-from pathlib import Path
-from typing import Any
 
-import streamlit as st
-
+from app.components.shared import component, in_test, shown_sequences
 from app.state import TOKEN_HEADER, session_token
-from app.views import colormap_of, default_sequence, start_point, window_of
+from app.views import colormap_of, default_sequence, start_point
 from data.avatar import Scan
 from data.store import AvatarStore
 
-HERE = Path(__file__).parent
 HEIGHT_PX = 560
 
 
@@ -40,14 +34,10 @@ def volume_viewer(
 
     A density is laid over it, with a slider over its days.
     """
-    sequences = [
-        {"name": name, "sha256": ref.sha256, "window": _window(store, ref.sha256, name, scan)}
-        for name, ref in scan.sequences.items()
-    ]
     start = start_point(scan)
-    _component()(
+    component("viewer")(
         data={
-            "sequences": sequences,
+            "sequences": shown_sequences(scan, store),
             "first": default_sequence(scan),
             "mask": scan.segmentation.sha256,
             "colormap": colormap_of(scan.labels),
@@ -57,22 +47,7 @@ def volume_viewer(
             "token": session_token(),
             "density": None if density is None else asdict(density),
             "height": height_px,
-            "test": os.environ.get("AVATAR_BROWSER_TEST") == "1",
+            "test": in_test(),
         },
         key=key,
-    )
-
-
-@st.cache_data(show_spinner=False)
-def _window(_store: AvatarStore, sha256: str, name: str, _scan: Scan) -> tuple[float, float]:
-    return window_of(_store.volume(_scan.sequences[name]))
-
-
-@lru_cache(maxsize=1)
-def _component() -> Any:
-    return st.components.v2.component(
-        "volume_viewer",
-        html=(HERE / "viewer.html").read_text(),
-        css=(HERE / "viewer.css").read_text(),
-        js=(HERE / "viewer.js").read_text(),
     )

@@ -48,6 +48,8 @@ with right:
         st.markdown("**Volumes per region**")
         st.table(measurement_rows(scan))
         reviewed = "" if scan.given else " Automatic, not reviewed by a radiologist."
+        if scan.signed_by is not None:
+            reviewed = f" Corrected or confirmed and signed by {scan.signed_by}."
         st.caption(f"Mask: {scan.segmenter}.{reviewed}")
         if scan.agreement:
             overlaps = ", ".join(f"{name} {dice:.2f}" for name, dice in scan.agreement.items())

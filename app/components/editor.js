@@ -1,0 +1,702 @@
+// One editor per mounted element; a rerun of the page never touches edits that are not saved.
+const editors = new WeakMap();
+const MODULES = ["labelmap", "drafts", "volumes"];
+const ATTENTION_S = 60; // without a move of the mouse for longer nobody is looking
+const EDITING_S = 5;
+const DRAFT_MS = 400;
+
+const TOOLS = [
+  ["look", "x", "Look", "Click moves the crosshair; nothing is edited (X or Esc)"],
+  ["brush", "b", "Brush", "Paint the label (B)"],
+  ["erase", "e", "Eraser", "Erase any label (E)"],
+  ["like", "t", "Like brush", "Paint only what is as bright as where the stroke begins (T)"],
+  ["fill", "f", "Fill", "Fill a closed outline of the label in this plane (F)"],
+  ["click", "c", "Click", "Find a lesion from clicks: inside it; with Shift outside it (C)"],
+];
+const OPERATIONS = [
+  ["grow", "Grow", "By 1 mm in all directions"],
+  ["shrink", "Shrink", "By 1 mm from all sides"],
+  ["smooth", "Smooth", "Round ragged borders; the volume stays"],
+  ["fill-holes", "Fill holes", "Fill what is enclosed in 3-D"],
+  ["remove-islands", "Islands", "Drop pieces below 0.5 mL; the largest stays"],
+  ["interpolate", "Between", "Fill in slices between drawn ones, in the plane drawn last"],
+];
+const PLANES = ["sagittal", "coronal", "axial"];
+const MORE_KEYS = [
+  ["1 \u2026 9", "label"], ["[ and ]", "smaller and larger pen"], ["V", "pen as a ball (3-D) or a disk"],
+  ["P", "over other labels or not"], ["Shift+click", "with Click: outside the lesion"],
+  ["Enter", "done clicking"], ["Z, Ctrl+Z", "undo"], ["Y, Ctrl+Shift+Z", "redo"], ["Ctrl+S", "save a version"],
+  ["M", "mask on and off"], ["O", "outlines"], ["H", "map of doubt"], ["N", "next doubtful region"],
+  ["G", "next sequence"], ["W", "next window"], ["R", "3-D panel"], ["Wheel", "slices"],
+  ["Right drag", "window"], ["?", "these keys"],
+];
+
+class Editor {
+  constructor(root, data, tell) {
+    Object.assign(this, {
+      root, data, tell, sequence: data.first, preset: "auto", opacity: 0.45, shown: true, outline: false, doubt: false,
+      tool: "look", label: data.labels[0].value, ball: false, plane: 2, doubtful: -1, clicks: null, busy: false,
+      viewed: 0, edited: 0, lastMove: Date.now(), lastEdit: 0, version: data.version, savedMark: null, failed: "",
+    });
+  }
+
+  find(selector) { return this.root.querySelector(selector); }
+
+  get name() { return `${this.data.patient}:${this.data.day}`; }
+
+  get dirty() { return this.history && this.history.done.at(-1) !== this.savedMark; }
+
+  async start() {
+    this.draw();
+    const parts = await Promise.all(MODULES.map((m) => import(`${location.origin}/assets/${m}.js`)));
+    Object.assign(this, { map: parts[0], drafts: parts[1], volumes: parts[2] });
+    this.history = new this.map.History();
+    this.savedMark = this.history.done.at(-1);
+    Object.assign(this, await this.volumes.newPlanes(this.find("canvas"), (place) => this.say(place)));
+    if (this.data.test) Object.assign(window, { avatarEditor: this, avatarViewer: this.nv });
+    this.nv.setDrawColormap(this.data.colormap);
+    Object.assign(this.nv.opts, { heroImageFraction: 0.62, heroSliceType: this.nv.sliceTypeAxial }); // axial is large
+    await this.loadMask();
+    await this.show();
+    if (this.data.start) this.volumes.goTo(this.nv, this.data.start);
+    await this.recall();
+    this.listen();
+    this.refresh();
+  }
+
+  // The latest version, in the editor's order of voxels.
+  async loadMask() {
+    const file = await this.volumes.fetchVolume(this.data, this.data.mask, "mask");
+    const image = await this.NVImage.loadFromUrl({ url: file.url, name: file.name });
+    URL.revokeObjectURL(file.url);
+    this.image = image;
+    this.dims = Array.from(image.dimsRAS.slice(1, 4));
+    this.fileDims = Array.from(image.hdr.dims.slice(1, 4));
+    this.grid = { dims: this.dims, spacing: Array.from(image.pixDimsRAS.slice(1, 4)) };
+    this.labels = this.map.toRas(Uint8Array.from(image.img), image.permRAS, this.fileDims);
+    this.version = this.data.version;
+  }
+
+  async show() {
+    const { nv, data, volumes } = this;
+    const wanted = this.sequence;
+    this.find(".note").textContent = "Loading the scan";
+    const kept = nv.volumes.length ? volumes.placeOf(nv) : null;
+    const sequence = data.sequences.find((s) => s.name === wanted);
+    this.offerPresets();
+    const [low, high] = volumes.rangeOf(this.preset, sequence.window);
+    // What is drawn lies on the first volume's grid: where the image has another, the mask's goes first.
+    const wants = [[sequence.sha256, wanted, { colormap: "gray", cal_min: low, cal_max: high }]];
+    if (!sequence.on_grid) wants.unshift([data.mask, "grid", { opacity: 0, cal_min: 0, cal_max: 255 }]);
+    this.shownAt = wants.length - 1;
+    if (this.doubt) wants.push([data.doubt.sha256, "doubt", { colormap: "inferno", cal_min: 15, cal_max: 100, opacity: 0.55 }]);
+    const files = await Promise.all(wants.map(([sha256, name]) => volumes.fetchVolume(data, sha256, name)));
+    if (this.sequence !== wanted) return;
+    await nv.loadVolumes(files.map((file, n) => ({ ...file, ...wants[n][2] })));
+    for (const file of files) URL.revokeObjectURL(file.url);
+    nv.createEmptyDrawing();
+    nv.drawBitmap = this.labels;
+    nv.refreshDrawing(false);
+    this.brightness = sequence.on_grid ? nv.volumes[0].img2RAS() : null;
+    this.applyMask();
+    if (kept) volumes.goTo(nv, kept);
+    this.find(".note").textContent = "";
+  }
+
+  offerPresets() {
+    const names = this.volumes.presetsOf(this.sequence);
+    if (!names.includes(this.preset)) this.preset = "auto";
+    const menu = this.find(".window");
+    menu.replaceChildren(...names.map((name) => new Option(name, name)));
+    menu.value = this.preset;
+    this.find(".sequence").value = this.sequence;
+  }
+
+  applyWindow() {
+    const shown = this.nv.volumes[this.shownAt];
+    const { window } = this.data.sequences.find((s) => s.name === this.sequence);
+    [shown.cal_min, shown.cal_max] = this.volumes.rangeOf(this.preset, window);
+    this.find(".window").value = this.preset;
+    this.nv.updateGLVolume();
+  }
+
+  applyMask() {
+    const { nv } = this;
+    const opacity = this.shown ? this.opacity : 0;
+    nv.drawRimOpacity = this.outline ? opacity : -1;
+    nv.setDrawOpacity(this.outline && opacity > 0 ? 0.01 : opacity);
+  }
+
+  say(place) {
+    if (!this.labels || !this.nv?.volumes.length) return;
+    const voxel = this.nv.frac2vox(place.frac);
+    const label = this.labels[this.map.at(this.dims, voxel)];
+    const named = this.data.labels.find((l) => l.value === label);
+    const [x, y, z] = this.volumes.placeOf(this.nv);
+    this.find(".where").textContent = `RAS ${x.toFixed(0)}, ${y.toFixed(0)}, ${z.toFixed(0)} mm${named ? `, ${named.name}` : ""}`;
+  }
+
+  // --- what is on the page -------------------------------------------------------------------------------
+
+  draw() {
+    const { data } = this;
+    this.find(".stage").style.height = `${data.height}px`;
+    this.find(".side").style.maxHeight = `${data.height}px`;
+    this.find(".sequence").replaceChildren(...data.sequences.map((s) => new Option(s.name.toUpperCase(), s.name)));
+    const button = (inside, attributes, act) => {
+      const made = document.createElement("button");
+      made.type = "button";
+      for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+      made.append(...inside);
+      made.onclick = act;
+      return made;
+    };
+    const kbd = (key) => Object.assign(document.createElement("kbd"), { textContent: key.toUpperCase() });
+    this.find(".rail").replaceChildren(
+      ...TOOLS.map(([name, key, title, help]) =>
+        button([title, kbd(key)], { role: "radio", "data-tool": name, title: help }, () => this.choose(name))),
+      button(["Ball", kbd("v")], { class: "ball toggle", "aria-pressed": "false", title: "The pen is a ball (3-D) instead of a disk in the plane (V)" }, () => this.toggleBall()),
+    );
+    this.find(".labels").replaceChildren(
+      ...data.labels.map(({ value, name, color }, n) => {
+        const swatch = document.createElement("i");
+        swatch.style.background = color;
+        return button([swatch, name, kbd(String(n + 1))], { role: "radio", "data-label": value, title: `${name} (${n + 1})` }, () => this.chooseLabel(value));
+      }),
+    );
+    this.find(".operations").replaceChildren(
+      ...OPERATIONS.map(([name, title, help]) =>
+        button([title], { "data-operation": name, title: `${help}. On the whole label.` }, () => this.operate(name))),
+    );
+    this.find(".keys").replaceChildren(
+      ...[...TOOLS.map(([, key, title]) => [key.toUpperCase(), title]), ...MORE_KEYS].map(([key, what]) => {
+        const line = document.createElement("div");
+        line.append(what, Object.assign(document.createElement("kbd"), { textContent: key }));
+        return line;
+      }),
+    );
+  }
+
+  // Everything on the page that follows from the state.
+  refresh() {
+    const { data, dirty } = this;
+    for (const tool of this.root.querySelectorAll("[data-tool]")) tool.setAttribute("aria-checked", String(tool.dataset.tool === this.tool));
+    for (const label of this.root.querySelectorAll("[data-label]")) label.setAttribute("aria-checked", String(Number(label.dataset.label) === this.label));
+    const pressed = { ".outline": this.outline, ".doubt": this.doubt, ".ball": this.ball, ".render": this.rendered };
+    for (const [which, on] of Object.entries(pressed)) this.find(which).setAttribute("aria-pressed", String(Boolean(on)));
+    for (const which of [".doubt", ".next-doubt"]) {
+      this.find(which).disabled = !data.doubt;
+      if (!data.doubt) this.find(which).title = "Only one opinion on this mask: no map of doubt";
+    }
+    this.find(".stage").classList.toggle("draws", this.tool !== "look");
+    this.find(".undo").disabled = !this.history?.done.length;
+    this.find(".redo").disabled = !this.history?.undone.length;
+    this.find(".mm").textContent = `${this.find(".size").value} mm`;
+    this.find(".percent").textContent = `\u00b1${this.find(".like").value} %`;
+    for (const act of this.root.querySelectorAll("[data-operation]")) act.disabled = this.busy;
+    const named = Boolean(data.reader);
+    const who = named ? "" : "Say who you are above first. ";
+    const enable = (which, on, why) => {
+      const made = this.find(which);
+      made.disabled = !on;
+      made.dataset.help ??= made.title;
+      made.title = on ? made.dataset.help : who || why;
+    };
+    enable(".save", named && dirty && !this.busy, "Nothing is changed");
+    enable(".changes", named && !dirty && !this.busy, "Save your edits first, or undo them");
+    enable(".sign", named && !dirty && !this.busy && !data.signed, data.signed ? "This version is signed" : "Save your edits first, or undo them");
+    const state = this.find(".state");
+    state.classList.toggle("unsaved", Boolean(dirty) && !this.failed);
+    state.classList.toggle("failed", Boolean(this.failed));
+    state.textContent = this.failed || (dirty ? `Unsaved edits on version ${this.version}, kept in this browser` : `Version ${this.version}${data.signed ? ", signed" : ""}`);
+    this.find(".save").textContent = `Save as version ${this.version + 1}`;
+    this.find(".sign").textContent = `Sign version ${this.version}`;
+    this.count();
+  }
+
+  count() {
+    if (!this.labels) return;
+    const voxels = new Uint32Array(256);
+    for (const value of this.labels) voxels[value]++;
+    const [dx, dy, dz] = this.grid.spacing;
+    this.find(".count").replaceChildren(
+      ...this.data.labels.map(({ value, abbreviation }) =>
+        Object.assign(document.createElement("div"), { textContent: `${abbreviation} ${((voxels[value] * dx * dy * dz) / 1000).toFixed(1)} mL` })),
+    );
+  }
+
+  // --- tools ---------------------------------------------------------------------------------------------
+
+  choose(tool) {
+    this.tool = tool;
+    this.clicks = null;
+    this.find(".pen").style.display = "none";
+    this.hint(tool === "click" ? "Click inside the lesion; Shift+click outside it" : "");
+    this.refresh();
+  }
+
+  chooseLabel(value) {
+    this.label = value;
+    this.clicks = null;
+    this.refresh();
+  }
+
+  toggleBall() { this.ball = !this.ball; this.refresh(); }
+
+  hint(words) { this.failed = ""; this.find(".state").dataset.hint = words; if (words) this.find(".where").textContent = words; }
+
+  takes() {
+    const over = this.find(".over").checked;
+    return over ? () => true : (old) => old === 0 || old === this.label;
+  }
+
+  // The voxel under the mouse and the plane it is seen in; null beside the planes.
+  under(event) {
+    const { nv } = this;
+    const box = this.find("canvas").getBoundingClientRect();
+    const scale = nv.uiData.dpr || 1;
+    const [x, y] = [(event.clientX - box.left) * scale, (event.clientY - box.top) * scale];
+    const tile = nv.tileIndex(x, y);
+    if (tile < 0 || nv.screenSlices[tile].axCorSag > 2) return null;
+    const frac = nv.screenXY2TextureFrac(x, y, tile, false);
+    if (!frac || frac[0] < 0 || frac.some((v) => v < 0 || v > 1)) return null;
+    return { voxel: Array.from(nv.frac2vox(frac)), plane: 2 - nv.screenSlices[tile].axCorSag, frac, tile };
+  }
+
+  press(event) {
+    if (event.button !== 0 || this.tool === "look" || this.busy || !this.labels) return;
+    const place = this.under(event);
+    if (!place) return;
+    event.stopPropagation();
+    event.preventDefault();
+    this.find("canvas").focus();
+    this.plane = place.plane;
+    if (this.tool === "click") { this.click(place, event.shiftKey); return; }
+    const edit = new this.map.Edit(this.labels, this.dims);
+    if (this.tool === "fill") {
+      const closed = this.map.fill(edit, place.voxel, place.plane, this.label, this.takes());
+      if (!closed) this.warn("Nothing filled: the outline is open in this plane, or the click is on the label itself");
+      this.keep(edit.finished());
+      return;
+    }
+    this.stroke = { edit, plane: place.plane, last: place.voxel, ...this.pen(place) };
+    this.extend(place.voxel);
+  }
+
+  // Shape, value and condition of a stroke that begins here.
+  pen(place) {
+    const radius = Number(this.find(".size").value) / 2;
+    const offsets = this.map.footprint(this.grid, radius, this.ball ? null : place.plane);
+    if (this.tool === "erase") return { offsets, value: 0, takes: () => true };
+    const free = this.takes();
+    if (this.tool !== "like") return { offsets, value: this.label, takes: free };
+    if (!this.brightness) {
+      this.warn("The like brush needs a sequence on the mask's grid: choose another sequence");
+      return { offsets: [], value: this.label, takes: free };
+    }
+    const { window } = this.data.sequences.find((s) => s.name === this.sequence);
+    const { brightness } = this;
+    const volume = this.nv.volumes[0];
+    const slope = volume.hdr.scl_slope || 1;
+    const begun = brightness[this.map.at(this.dims, place.voxel)];
+    const reach = ((Number(this.find(".like").value) / 100) * (window[1] - window[0])) / slope;
+    return { offsets, value: this.label, takes: (old, index) => free(old) && Math.abs(brightness[index] - begun) <= reach };
+  }
+
+  extend(voxel) {
+    const { edit, offsets, value, takes, last } = this.stroke;
+    for (const center of this.map.between(last, voxel)) this.map.stamp(edit, center, offsets, value, takes);
+    this.stroke.last = voxel;
+    this.lastEdit = Date.now();
+    if (!this.drawing) this.drawing = requestAnimationFrame(() => this.paint());
+  }
+
+  // Only the box that a stroke touched goes to the graphics card.
+  paint() {
+    this.drawing = null;
+    const { edit } = this.stroke ?? {};
+    if (!edit || edit.high[0] < 0) return;
+    const { nv, dims, labels } = this;
+    const { gl } = nv;
+    const size = edit.high.map((v, axis) => v - edit.low[axis] + 1);
+    const unpack = { UNPACK_ALIGNMENT: 1, UNPACK_ROW_LENGTH: dims[0], UNPACK_IMAGE_HEIGHT: dims[1], UNPACK_SKIP_PIXELS: edit.low[0], UNPACK_SKIP_ROWS: edit.low[1], UNPACK_SKIP_IMAGES: edit.low[2] };
+    gl.activeTexture(gl.TEXTURE7);
+    gl.bindTexture(gl.TEXTURE_3D, nv.drawTexture);
+    for (const [name, value] of Object.entries(unpack)) gl.pixelStorei(gl[name], value);
+    gl.texSubImage3D(gl.TEXTURE_3D, 0, ...edit.low, ...size, gl.RED, gl.UNSIGNED_BYTE, labels);
+    for (const name of Object.keys(unpack)) gl.pixelStorei(gl[name], name === "UNPACK_ALIGNMENT" ? 1 : 0);
+    nv.drawScene();
+  }
+
+  move(event) {
+    this.lastMove = Date.now();
+    this.showPen(event);
+    if (!this.stroke) return;
+    event.stopPropagation();
+    const place = this.under(event);
+    if (place && place.plane === this.stroke.plane) this.extend(place.voxel);
+  }
+
+  release(event) {
+    if (!this.stroke) return;
+    event?.stopPropagation();
+    const { edit } = this.stroke;
+    this.stroke = null;
+    this.keep(edit.finished());
+  }
+
+  showPen(event) {
+    const pen = this.find(".pen");
+    const place = ["brush", "erase", "like"].includes(this.tool) && this.nv?.volumes.length ? this.under(event) : null;
+    pen.style.display = place ? "block" : "none";
+    if (!place) return;
+    const tile = this.nv.screenSlices[place.tile];
+    const perMm = tile.leftTopWidthHeight[2] / tile.fovMM[0] / (this.nv.uiData.dpr || 1);
+    const box = this.find(".stage").getBoundingClientRect();
+    const size = Number(this.find(".size").value) * perMm;
+    Object.assign(pen.style, { width: `${size}px`, height: `${size}px`, left: `${event.clientX - box.left}px`, top: `${event.clientY - box.top}px` });
+  }
+
+  // An edit that is done: to be undone, drafted and shown.
+  keep(edit) {
+    if (edit) {
+      this.history.push(edit);
+      this.lastEdit = Date.now();
+      this.changed();
+    }
+    return edit;
+  }
+
+  changed() {
+    this.failed = "";
+    this.nv.drawBitmap = this.labels;
+    this.nv.refreshDrawing(true);
+    this.refresh();
+    clearTimeout(this.drafting);
+    this.drafting = setTimeout(() => this.draft(), DRAFT_MS);
+  }
+
+  undo() { if (!this.busy && this.history.undo(this.labels)) { this.clicks = null; this.changed(); } }
+
+  redo() { if (!this.busy && this.history.redo(this.labels)) { this.clicks = null; this.changed(); } }
+
+  warn(words) {
+    this.failed = words;
+    this.refresh();
+  }
+
+  // --- what the server does ------------------------------------------------------------------------------
+
+  async ask(method, path, { body, headers = {} } = {}) {
+    const { data } = this;
+    const answer = await fetch(`${location.origin}/api/review/${encodeURIComponent(data.patient)}/${data.day}/${path}`, {
+      method, body, headers: { [data.header]: data.token, ...headers },
+    });
+    if (answer.ok || answer.status === 409) return answer;
+    throw new Error(await answer.text());
+  }
+
+  async packedMask() {
+    const native = this.map.toNative(this.labels, this.image.permRAS, this.fileDims);
+    return new Response(new Blob([native]).stream().pipeThrough(new CompressionStream("gzip"))).blob();
+  }
+
+  headers(more) {
+    return {
+      "Content-Type": "application/gzip",
+      "X-Avatar-Affine": JSON.stringify(this.image.hdr.affine.flat()),
+      "X-Avatar-Reader": encodeURIComponent(this.data.reader),
+      "X-Avatar-Spent": JSON.stringify([Math.round(this.viewed), Math.round(this.edited)]),
+      "X-Avatar-Comment": encodeURIComponent(this.find(".comment").value),
+      ...more,
+    };
+  }
+
+  // While the server works nothing is edited; what goes wrong is said, and nothing is lost.
+  async during(what, act) {
+    if (this.busy) return;
+    this.busy = true;
+    this.find(".note").textContent = what;
+    this.refresh();
+    try {
+      await act();
+    } catch (error) {
+      const lost = error instanceof TypeError;
+      this.failed = lost ? "No answer from the server: your edits are kept in this browser; try again" : error.message;
+    } finally {
+      this.busy = false;
+      this.find(".note").textContent = "";
+      this.refresh();
+    }
+  }
+
+  async revised(name, options) {
+    const query = new URLSearchParams({ label: this.label, over: this.find(".over").checked, ...options });
+    const answer = await this.ask("POST", `operate/${name}?${query}`, { body: await this.packedMask(), headers: this.headers() });
+    const bytes = await new Response((await answer.blob()).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+    const after = this.map.toRas(new Uint8Array(bytes), this.image.permRAS, this.fileDims);
+    const edit = this.map.difference(this.labels, after);
+    if (edit) this.labels.set(after);
+    return this.keep(edit);
+  }
+
+  operate(name) {
+    return this.during("Working on the label", async () => {
+      const edit = await this.revised(name, { plane: PLANES[this.plane] });
+      if (!edit) this.failed = "That changed nothing on this label";
+    });
+  }
+
+  // Every click asks again with all clicks so far, in place of what the ones before had found.
+  click(place, outside) {
+    const mm = Array.from(this.nv.frac2mm(place.frac, 0, true)).slice(0, 3);
+    const clicks = this.clicks ?? { inside: [], outside: [], edit: null };
+    clicks[outside ? "outside" : "inside"].push(mm);
+    this.clicks = clicks;
+    if (!clicks.inside.length) { this.hint("Click inside the lesion first"); clicks.outside.pop(); return; }
+    this.during("Looking for the lesion", async () => {
+      if (clicks.edit && this.history.done.at(-1) === clicks.edit) this.history.undo(this.labels);
+      clicks.edit = await this.revised("click", { inside: JSON.stringify(clicks.inside), outside: JSON.stringify(clicks.outside) });
+      this.changed();
+      this.clicks = clicks;
+      this.find(".where").textContent = `${clicks.inside.length} inside, ${clicks.outside.length} outside. Shift+click: outside. Enter: done`;
+    });
+  }
+
+  save() {
+    if (!this.dirty || !this.data.reader) return this.refresh();
+    return this.during("Saving", async () => {
+      const mark = this.history.done.at(-1);
+      const answer = await this.ask("PUT", "mask", { body: await this.packedMask(), headers: this.headers({ "X-Avatar-Base": String(this.version) }) });
+      const told = await answer.json();
+      if (answer.status === 409) { this.offer(told); return; }
+      this.version = told.version;
+      this.savedMark = mark;
+      Object.assign(this, { viewed: 0, edited: 0 });
+      this.find(".comment").value = "";
+      clearTimeout(this.drafting);
+      await this.drafts.dropDraft(this.name);
+      this.tell("done", { act: "save", version: told.version });
+    });
+  }
+
+  decide(decision) {
+    return this.during("Writing the record", async () => {
+      const answer = await this.ask("POST", "decision", { headers: this.headers({ "X-Avatar-Base": String(this.version), "X-Avatar-Decision": decision }) });
+      const told = await answer.json();
+      if (answer.status === 409) { this.offer(told); return; }
+      Object.assign(this, { viewed: 0, edited: 0 });
+      this.find(".comment").value = "";
+      this.tell("done", { act: decision, version: this.version });
+    });
+  }
+
+  // Somebody else saved in the meantime.
+  offer(told) {
+    this.conflict = told;
+    this.find(".said").textContent = `${told.said}.`;
+    this.find(".mine").hidden = !this.dirty;
+    this.find(".conflict").hidden = false;
+  }
+
+  async takeTheirs() {
+    const { version, mask } = this.conflict;
+    Object.assign(this.data, { version, mask });
+    this.settle();
+    await this.reload();
+    this.tell("done", { act: "reload", version });
+  }
+
+  keepMine() {
+    this.version = this.conflict.version;
+    this.settle();
+    return this.save();
+  }
+
+  settle() {
+    this.conflict = null;
+    this.find(".conflict").hidden = true;
+  }
+
+  async reload() {
+    await this.during("Loading the mask", async () => {
+      await this.loadMask();
+      this.history.clear();
+      this.savedMark = this.history.done.at(-1);
+      await this.drafts.dropDraft(this.name);
+      this.nv.drawBitmap = this.labels;
+      this.nv.refreshDrawing(true);
+    });
+  }
+
+  // --- edits that outlive the page -----------------------------------------------------------------------
+
+  async draft() {
+    try {
+      if (!this.dirty) { await this.drafts.dropDraft(this.name); return; }
+      await this.drafts.keepDraft(this.name, { base: this.version, runs: this.map.packed(this.labels), length: this.labels.length, at: Date.now() });
+      this.drafted = true;
+    } catch (error) {
+      this.warn(`This browser keeps no drafts (${error.message}): save often`);
+    }
+  }
+
+  async recall() {
+    const found = await this.drafts.findDraft(this.name).catch(() => null);
+    if (!found || found.length !== this.labels.length) return;
+    const kept = this.map.unpacked(found.runs, found.length);
+    const edit = this.map.difference(this.labels, kept);
+    if (!edit) return;
+    this.labels.set(kept);
+    this.history.push(edit);
+    this.nv.drawBitmap = this.labels;
+    this.nv.refreshDrawing(true);
+    const when = new Date(found.at).toLocaleString();
+    this.recalled = true;
+    this.failed = `Unsaved edits of ${when} are back; Undo drops them`;
+    if (found.base !== this.version) {
+      this.version = found.base;
+      this.offer({ said: `Version ${this.data.version} was saved since your unsaved edits of ${when}, which stand on version ${found.base}`, version: this.data.version, mask: this.data.mask });
+    }
+  }
+
+  // --- events --------------------------------------------------------------------------------------------
+
+  listen() {
+    const stage = this.find(".stage");
+    this.quit = new AbortController();
+    const { signal } = this.quit;
+    const on = (where, what, act, options) => where.addEventListener(what, act, { signal, ...options });
+    on(stage, "mousedown", (e) => this.press(e), { capture: true });
+    on(stage, "mousemove", (e) => this.move(e), { capture: true });
+    on(stage, "mouseleave", () => { this.find(".pen").style.display = "none"; });
+    on(window, "mouseup", (e) => this.release(e), { capture: true });
+    on(stage, "pointerdown", () => this.find("canvas").focus());
+    on(stage, "wheel", () => { this.lastMove = Date.now(); }, { passive: true, capture: true });
+    on(this.find(".editor"), "keydown", (e) => this.key(e));
+    on(window, "beforeunload", (e) => { if (this.dirty) e.preventDefault(); });
+    const click = (which, act) => { this.find(which).onclick = act; };
+    click(".outline", () => { this.outline = !this.outline; this.applyMask(); this.refresh(); });
+    click(".doubt", () => this.toggleDoubt());
+    click(".next-doubt", () => this.nextDoubt());
+    click(".render", () => this.toggleRender());
+    click(".undo", () => this.undo());
+    click(".redo", () => this.redo());
+    click(".save", () => this.save());
+    click(".changes", () => this.decide("request changes"));
+    click(".sign", () => this.decide("sign"));
+    click(".mine", () => this.keepMine());
+    click(".theirs", () => this.takeTheirs());
+    click(".ask", () => this.find("dialog").showModal());
+    click(".help .close", () => this.find("dialog").close());
+    this.find(".sequence").onchange = (e) => { this.sequence = e.target.value; this.show(); };
+    this.find(".window").onchange = (e) => { this.preset = e.target.value; this.applyWindow(); };
+    this.find(".opacity").oninput = (e) => { this.opacity = e.target.value / 100; this.applyMask(); };
+    for (const which of [".size", ".like"]) this.find(which).oninput = () => this.refresh();
+    this.clock = setInterval(() => this.tick(), 1000);
+  }
+
+  tick() {
+    const now = Date.now();
+    if (document.visibilityState !== "visible" || now - this.lastMove > 1000 * ATTENTION_S) return;
+    this.viewed += 1;
+    if (now - this.lastEdit < 1000 * EDITING_S) this.edited += 1;
+  }
+
+  toggleDoubt() {
+    if (!this.data.doubt) return;
+    this.doubt = !this.doubt;
+    this.refresh();
+    this.show();
+  }
+
+  nextDoubt() {
+    const regions = this.data.doubt?.regions ?? [];
+    if (!regions.length) { this.warn("No doubtful region: the opinions agree"); return; }
+    this.doubtful = (this.doubtful + 1) % regions.length;
+    const { place, ml } = regions[this.doubtful];
+    this.volumes.goTo(this.nv, place);
+    this.find(".where").textContent = `Doubtful region ${this.doubtful + 1} of ${regions.length}, ${ml.toFixed(1)} mL`;
+  }
+
+  toggleRender() {
+    this.rendered = !this.rendered;
+    this.nv.opts.multiplanarShowRender = this.rendered ? this.SHOW_RENDER.ALWAYS : this.SHOW_RENDER.NEVER;
+    this.nv.drawScene();
+    this.refresh();
+  }
+
+  next(menu) {
+    menu.selectedIndex = (menu.selectedIndex + 1) % menu.options.length;
+    menu.dispatchEvent(new Event("change"));
+  }
+
+  key(event) {
+    event.stopPropagation(); // Streamlit has keys of its own
+    if (event.composedPath()[0].matches?.("input[type=text], select") || this.find("dialog").open) return;
+    const key = event.key.toLowerCase();
+    const command = event.ctrlKey || event.metaKey;
+    const act = command ? this.commands()[event.shiftKey ? `shift+${key}` : key] : this.keys()[key];
+    if (!act) return;
+    event.preventDefault();
+    act();
+  }
+
+  commands() {
+    return { z: () => this.undo(), y: () => this.redo(), "shift+z": () => this.redo(), s: () => this.save() };
+  }
+
+  keys() {
+    const pen = (by) => { this.find(".size").value = Number(this.find(".size").value) + by; this.refresh(); };
+    const named = Object.fromEntries(TOOLS.map(([name, key]) => [key, () => this.choose(name)]));
+    const labels = Object.fromEntries(this.data.labels.map(({ value }, n) => [String(n + 1), () => this.chooseLabel(value)]));
+    return {
+      ...named, ...labels,
+      escape: () => this.choose("look"), enter: () => { this.clicks = null; this.hint("Done; the next click begins another lesion"); },
+      v: () => this.toggleBall(), p: () => { this.find(".over").checked = !this.find(".over").checked; },
+      "[": () => pen(-1), "]": () => pen(1), z: () => this.undo(), y: () => this.redo(),
+      m: () => { this.shown = !this.shown; this.applyMask(); }, o: () => this.find(".outline").click(),
+      h: () => this.toggleDoubt(), n: () => this.nextDoubt(), r: () => this.toggleRender(),
+      g: () => this.next(this.find(".sequence")), w: () => this.next(this.find(".window")), "?": () => this.find("dialog").showModal(),
+    };
+  }
+
+  // The page was drawn again, perhaps with a newer version.
+  follow(data) {
+    this.data = { ...data, mask: data.mask };
+    if (!this.history) return;
+    if (data.version > this.version) {
+      const said = `Version ${data.version} was saved since`;
+      if (this.dirty) this.offer({ said: `${said}; your edits stand on version ${this.version}`, version: data.version, mask: data.mask });
+      else this.reload();
+    }
+    this.refresh();
+  }
+
+  end() {
+    this.quit?.abort();
+    clearInterval(this.clock);
+    clearTimeout(this.drafting);
+    if (this.dirty) this.draft();
+    this.volumes?.loseContext(this.nv);
+  }
+}
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  const known = editors.get(parentElement);
+  if (known && known.name === `${data.patient}:${data.day}`) {
+    known.tell = setTriggerValue;
+    known.follow(data);
+    return;
+  }
+  known?.end();
+  const editor = new Editor(parentElement, data, setTriggerValue);
+  editors.set(parentElement, editor);
+  editor.start().catch((error) => {
+    parentElement.querySelector(".note").textContent = `The editor could not start: ${error.message}`;
+  });
+  return () => {
+    editors.get(parentElement)?.end();
+    editors.delete(parentElement);
+  };
+}

@@ -1,0 +1,96 @@
+"""Pure view models of the worklist and of a case's record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from data.quality import Flag
+from data.review import Review, ReviewEntry, ReviewStatus
+from pipelines.review import ReviewCase
+
+ACT_WORDS = {
+    "assign": "took the case",
+    "save": "saved",
+    "restore": "restored",
+    "request changes": "asked for changes",
+    "sign": "signed",
+}
+
+
+@dataclass(frozen=True)
+class WorkFilter:
+    """Which cases are wanted."""
+
+    statuses: tuple[ReviewStatus, ...] = ()
+    """All of them where none is named."""
+    assigned_to: str | None = None
+    patient: str = ""
+    flagged: bool = False
+
+    def takes(self, case: ReviewCase) -> bool:
+        """Whether a case is among them."""
+        return (
+            (not self.statuses or case.review.status in self.statuses)
+            and (self.assigned_to is None or case.review.assigned_to == self.assigned_to)
+            and self.patient.lower() in case.avatar.patient_id.lower()
+            and (not self.flagged or bool(case.scan.flags))
+        )
+
+
+def in_order(
+    cases: Iterable[tuple[ReviewCase, datetime | None]], wanted: WorkFilter
+) -> list[tuple[ReviewCase, datetime | None]]:
+    """What is not signed comes first, the oldest in the store before younger ones; unknown age last."""
+
+    def place(pair: tuple[ReviewCase, datetime | None]) -> tuple[object, ...]:
+        case, since = pair
+        stamp = float("inf") if since is None else since.timestamp()
+        return case.review.status == "signed", stamp, case.avatar.patient_id, case.scan.day
+
+    return sorted((pair for pair in cases if wanted.takes(pair[0])), key=place)
+
+
+def work_row(case: ReviewCase, since: datetime | None) -> dict[str, object]:
+    """One line of the worklist."""
+    whole = case.scan.measured("WT")
+    return {
+        "Patient": case.avatar.patient_id,
+        "Scan (day)": case.scan.day,
+        "Status": case.review.status,
+        "Quality gate": flags_in_short(case.scan.flags),
+        "Whole tumor (mL)": None if whole is None else round(whole.volume_ml, 1),
+        "Assigned to": case.review.assigned_to or "nobody",
+        "Version": case.review.version,
+        "In the store since (UTC)": since,
+        "Last touched (UTC)": case.review.last_at,
+    }
+
+
+def flags_in_short(flags: Sequence[Flag]) -> str:
+    """Stops first."""
+    ordered = sorted(flags, key=lambda flag: flag.severity != "stop")
+    return (
+        "; ".join(f"{flag.severity}: {flag.code.replace('-', ' ')}" for flag in ordered) or "none"
+    )
+
+
+def record_rows(review: Review) -> list[dict[str, object]]:
+    """The log of a case, the latest first."""
+    return [_record_row(entry) for entry in reversed(review.entries)]
+
+
+def _record_row(entry: ReviewEntry) -> dict[str, object]:
+    made = entry.mask is not None
+    return {
+        "When (UTC)": entry.at,
+        "Reader": entry.by,
+        "What": f"{ACT_WORDS[entry.act]} version {entry.version}"
+        if entry.act != "assign"
+        else ACT_WORDS[entry.act],
+        "Looked (s)": entry.seconds_viewed or None,
+        "Edited (s)": entry.seconds_edited or None,
+        "Voxels changed": entry.voxels_changed if made else None,
+        "Comment": entry.comment,
+    }

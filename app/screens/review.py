@@ -1,0 +1,106 @@
+"""One case: the editor, what was measured on the mask, and who did what to it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from app.components.editor import mask_editor
+from app.review_views import record_rows
+from app.state import choose_patient, open_store, reader_field
+from app.views import measurement_rows
+from data.errors import AvatarError
+from data.imaging import Segmentation
+from models.measurement import measure
+from pipelines.review import ReviewCase, find_case, restore_version
+from pipelines.sites.registry import SITES
+
+store = open_store()
+who, day_, me = st.columns((1.4, 2, 1.2), vertical_alignment="bottom")
+with who:
+    avatar = choose_patient()
+if avatar is None or not avatar.scans:
+    st.info("No scan to review.")
+    st.stop()
+days = sorted(scan.day for scan in avatar.scans)
+asked = st.query_params.get("day")
+first = next((day for day in days if asked is not None and f"{day:g}" == asked), days[-1])
+with day_:
+    day = st.segmented_control(
+        "Scan (days since diagnosis)", days, default=first, format_func=lambda d: f"day {d:g}",
+        key=f"review-day-{avatar.patient_id}",
+    )  # fmt: skip
+day = first if day is None else day
+st.query_params["day"] = f"{day:g}"
+with me:
+    reader = reader_field()
+case = find_case(store, avatar.patient_id, day)
+
+
+@st.cache_data(show_spinner=False, max_entries=100)
+def _measured(mask_sha256: str, _case: ReviewCase) -> list[dict[str, str]]:
+    mask = store.volume(_case.mask())
+    images = [store.volume(ref) for ref in _case.scan.sequences.values()]
+    whole = next((v for v in images if v.same_grid(mask)), None)
+    sided = SITES[_case.avatar.site].is_sided
+    measured = measure(Segmentation(mask, _case.scan.labels), whole if sided else None)
+    return measurement_rows(_case.scan.model_copy(update={"measurements": measured}))
+
+
+for flag in case.scan.flags:
+    show = st.error if flag.severity == "stop" else st.warning
+    show(f"**{flag.finding[0].upper()}{flag.finding[1:]}.** Look at {flag.look_at}.")
+done = mask_editor(case, store, reader or "", key=f"editor-{avatar.patient_id}-{day:g}")
+if done:
+    words = {"save": "Saved as", "sign": "Signed", "request changes": "Changes asked for on"}
+    if done["act"] in words:
+        st.toast(f"{words[done['act']]} version {done['version']} of {case.name}")
+signed = case.review.signed
+state = f":gray-badge[{case.review.status}]"
+if signed is not None:
+    state += f" version {signed.version} signed by {signed.by} on {signed.at:%Y-%m-%d %H:%M} UTC"
+st.markdown(f"**{case.name}** {state}. First mask: {case.scan.segmenter}.")
+left, right = st.columns((1, 1.5), gap="medium")
+with left:
+    st.markdown(f"**Measured on version {case.review.version}**")
+    st.table(_measured(case.mask().sha256, case))
+    st.caption(
+        "Axial diameters: the longest and the longest perpendicular to it in the slice where their product "
+        "is largest, of the largest piece; voxel corner to corner."
+    )
+with right:
+    st.markdown("**Record**")
+    rows = record_rows(case.review)
+    if not rows:
+        st.caption("Nobody has looked at this case yet.")
+    else:
+        st.dataframe(
+            rows,
+            hide_index=True,
+            column_config={
+                "When (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm")
+            },
+        )
+    if case.review.version:
+        earlier = [n for n in range(case.review.version)]
+        pick, act = st.columns((1, 1), vertical_alignment="bottom")
+        version = pick.selectbox(
+            "Earlier version", earlier, index=len(earlier) - 1,
+            format_func=lambda n: f"version {n}" + (" (before review)" if n == 0 else ""),
+        )  # fmt: skip
+        if act.button(
+            "Make it the latest", disabled=not reader,
+            help="As a new version; nothing is taken away" if reader else "Say who you are first",
+        ):  # fmt: skip
+            try:
+                now = datetime.now(UTC).replace(microsecond=0)
+                restore_version(store, case, version, by=reader or "", at=now)
+                st.rerun()
+            except AvatarError as error:
+                st.error(str(error))
+if case.scan.signed_by is not None:
+    st.caption(
+        "The avatar has the signed mask. Its calibration and forecasts are still of the mask before; "
+        "`avatar run` on the study makes them again from the signed one."
+    )

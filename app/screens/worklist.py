@@ -1,0 +1,102 @@
+"""Cases by what is to be done: the oldest unsigned one first, taken and opened by keys."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from app.pictures import thumbnail
+from app.review_views import WorkFilter, in_order, work_row
+from app.state import empty_state, open_store, reader_field
+from app.views import default_sequence
+from data.avatar import Scan
+from data.errors import AvatarError, StoreError
+from data.review import STATUSES
+from pipelines.review import assign, cases
+
+PER_PAGE = 50
+store = open_store()
+st.title("Worklist")
+
+
+@st.cache_data(show_spinner=False, max_entries=500)
+def _picture(mask_sha256: str, _scan: Scan) -> str | None:
+    try:
+        image = store.volume(_scan.sequences[default_sequence(_scan)])
+        return thumbnail(image, store.volume(_scan.segmentation), _scan.labels)
+    except StoreError:
+        return None
+
+
+if not store.patients():
+    empty_state()
+    st.stop()
+who, find, states, extra = st.columns((1.2, 1.2, 2.6, 1.6), vertical_alignment="bottom")
+with who:
+    reader = reader_field()
+wanted_patient = find.text_input("Find a patient", placeholder="part of the patient id").strip()
+wanted = states.pills(
+    "Status", STATUSES, selection_mode="multi", default=[s for s in STATUSES if s != "signed"],
+    help="None chosen: all of them.",
+)  # fmt: skip
+narrowed = extra.pills(
+    "Only", ("mine", "flagged"), selection_mode="multi",
+    help="Mine: assigned to you. Flagged: the quality gate found something.",
+)  # fmt: skip
+filter_ = WorkFilter(
+    statuses=tuple(wanted),
+    assigned_to=(reader or "") if "mine" in narrowed else None,
+    patient=wanted_patient,
+    flagged="flagged" in narrowed,
+)
+everything = [(case, store.volume_since(case.mask(0))) for case in cases(store)]
+listed = in_order(everything, filter_)
+counts = {s: sum(case.review.status == s for case, _ in everything) for s in STATUSES}
+st.caption(
+    f"{len(listed)} of {len(everything)} cases: "
+    + ", ".join(f"{count} {status}" for status, count in counts.items())
+)
+if not listed:
+    st.info("No case fits: choose another status, or clear the filters.")
+    st.stop()
+rows = [
+    {"Scan": _picture(case.scan.segmentation.sha256, case.scan)} | work_row(case, since)
+    for case, since in listed[:PER_PAGE]
+]
+picked = st.dataframe(
+    rows,
+    hide_index=True,
+    row_height=64,
+    height=min(560, 40 + 64 * len(rows)),
+    on_select="rerun",
+    selection_mode="single-row",
+    key="worklist",
+    column_config={
+        "Scan": st.column_config.ImageColumn("Scan", width="small"),
+        "Quality gate": st.column_config.TextColumn(width="medium"),
+        "In the store since (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
+        "Last touched (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
+    },
+)
+if len(listed) > PER_PAGE:
+    st.info(f"{len(listed) - PER_PAGE} more: narrow the filters to see them.")
+chosen = picked.selection.rows
+case = listed[min(chosen[0], len(listed) - 1) if chosen else 0][0]
+st.markdown(f"**{case.name}**" + ("" if chosen else " (the first; select a row for another)"))
+one, two, _ = st.columns((1, 1, 3))
+if one.button(
+    "Open", type="primary", shortcut="Enter", width="stretch",
+    help="Look at this case in the editor (Enter)",
+):  # fmt: skip
+    where = {"patient": case.avatar.patient_id, "day": f"{case.scan.day:g}"}
+    st.switch_page("screens/review.py", query_params=where)
+if two.button(
+    "Assign to me", shortcut="A", width="stretch", disabled=not reader,
+    help="Put your name on this case (A)" if reader else "Say who you are first",
+):  # fmt: skip
+    try:
+        assign(store, case, by=reader or "", at=datetime.now(UTC).replace(microsecond=0))
+        st.rerun()
+    except AvatarError as error:
+        st.error(str(error))

@@ -1,0 +1,409 @@
+"""A radiologist's shift in a real browser: what is drawn is what is saved, and nothing is ever lost."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from browser import serve, shot
+from conftest import OBLIQUE
+
+from data.avatar import Avatar, Scan
+from data.clinical import ClinicalRecord
+from data.imaging import Segmentation, Volume
+from data.store import AvatarStore
+from models.measurement import measure
+from pipelines.review import find_case, save_version
+from pipelines.sites.glioma import LABELS
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("review-browser")]
+
+GRIDS = {
+    "RAS": np.array([[2.0, 0, 0, -30], [0, 2.0, 0, -25], [0, 0, 3.0, -40], [0, 0, 0, 1]]),
+    "LPS": np.array([[-2.0, 0, 0, 30], [0, -2.0, 0, 25], [0, 0, 3.0, -40], [0, 0, 0, 1]]),
+    "permuted": np.array([[0, 0, -2.0, 30], [3.0, 0, 0, -40], [0, -2.0, 0, 25], [0, 0, 0, 1]]),
+    "oblique": OBLIQUE @ np.diag([2.0, 2.0, 1.0, 1.0]),
+}
+SHAPE = (36, 32, 28)
+PEN_MM = 8
+
+
+def put_patient(store, name, affine):
+    """A box of brightness with a ball in it that a mask covers."""
+    grid = np.indices(SHAPE)
+    away = ((grid - np.array([12, 16, 14])[:, None, None, None]) ** 2).sum(0)
+    image = Volume((100.0 + 80.0 * (away < 25)).astype(np.float32), affine)
+    mask = image.with_array((2 * (away < 25)).astype(np.uint8))
+    scan = Scan(
+        day=0.0,
+        sequences={"t1c": store.put_volume(image)},
+        segmentation=store.put_volume(mask),
+        labels=LABELS,
+        segmenter="a test",
+        given=True,
+        measurements=measure(Segmentation(mask, LABELS), None),
+    )
+    store.put(
+        Avatar(
+            patient_id=name,
+            site="glioma",
+            origin="in-silico",
+            record=ClinicalRecord(patient_id=name),
+            prior_class="none",
+            scans=(scan,),
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("room") / "store"
+    with AvatarStore(folder) as store:
+        for name, affine in GRIDS.items():
+            put_patient(store, name, affine)
+    process, address = serve(folder)
+    yield folder, address
+    process.terminate()
+    process.wait(20)
+
+
+def open_editor(page, address, patient, reader="Ada"):
+    page.goto(f"{address}/review?patient={patient}")
+    ready(page)
+    if reader:
+        name = page.get_by_role("textbox", name="You are")
+        name.fill(reader)
+        name.press("Enter")
+        page.wait_for_function("window.avatarEditor.data.reader !== ''")
+        ready(page)
+
+
+def ready(page):
+    page.wait_for_function(
+        "window.avatarEditor?.labels && window.avatarEditor.nv.drawBitmap === window.avatarEditor.labels"
+        " && window.avatarEditor.clock && document.querySelector('canvas') !== undefined"
+    )
+
+
+def on_screen(page, place, plane=0):
+    """Where a point (RAS mm) is seen in a plane that goes through it; page pixels."""
+    x, y = page.evaluate(
+        """([place, plane]) => {
+          const { nv, volumes } = window.avatarEditor;
+          volumes.goTo(nv, place);
+          const at = nv.frac2canvasPosWithTile(nv.mm2frac(place, 0, true), plane);
+          return at.pos.map((v) => v / (nv.uiData.dpr || 1));
+        }""",
+        [list(map(float, place)), plane],
+    )
+    box = page.locator("canvas.nv").bounding_box()
+    return box["x"] + x, box["y"] + y
+
+
+def draw(page, place, tool, plane=0, label=None, modifiers=()):
+    page.locator("canvas.nv").focus()
+    for key in ([str(label)] if label else []) + [tool]:
+        page.keyboard.press(key)
+    x, y = on_screen(page, place, plane)
+    page.mouse.move(x, y)
+    for key in modifiers:
+        page.keyboard.down(key)
+    page.mouse.down()
+    page.mouse.up()
+    for key in modifiers:
+        page.keyboard.up(key)
+
+
+def disk(affine, place, diameter_mm, ras_axis=2):
+    """Voxels of a pen about a point, in the slice normal to a RAS axis: counted in the file's own axes."""
+    grid = Volume(np.zeros(SHAPE, np.uint8), affine)
+    center = np.rint(np.linalg.inv(affine) @ np.append(place, 1.0))[:3]
+    normal = [i for i, code in enumerate(grid.axis_codes) if code in ("RL", "PA", "SI")[ras_axis]]
+    offset = np.indices(SHAPE) - center[:, None, None, None]
+    apart = np.sqrt(((offset * np.array(grid.spacing_mm)[:, None, None, None]) ** 2).sum(0))
+    return (apart <= diameter_mm / 2 + 1e-6) & (offset[normal[0]] == 0)
+
+
+def save(page, version):
+    page.locator("canvas.nv").focus()
+    page.keyboard.press("Control+s")
+    page.wait_for_function(f"window.avatarEditor.data.version === {version}")
+    page.get_by_role("button", name=f"Save as version {version + 1}").wait_for()
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+def test_what_is_drawn_at_a_place_in_the_patient_is_saved_at_that_place(room, page, grid):
+    folder, address = room
+    affine = GRIDS[grid]
+    painted = affine @ np.array([22.0, 12.0, 9.0, 1.0])
+    erased = affine @ np.array([12.0, 16.0, 14.0, 1.0])
+    lost = affine @ np.array([28.0, 24.0, 20.0, 1.0])
+    open_editor(page, address, grid)
+    page.locator(".size").fill(str(PEN_MM))
+    draw(page, painted[:3], "b", label=3)
+    draw(page, erased[:3], "e", plane=1)
+    draw(page, lost[:3], "b", plane=2, label=1)
+    page.keyboard.press("z")
+    save(page, 1)
+    with AvatarStore(folder) as store:
+        case = find_case(store, grid)
+        before, after = (store.volume(case.mask(n)) for n in (0, 1))
+    expected = np.array(before.array)
+    expected[disk(affine, painted[:3], PEN_MM)] = 3
+    expected[disk(affine, erased[:3], PEN_MM, ras_axis=1)] = 0
+    assert (expected != before.array).sum() > 15
+    assert np.array_equal(after.array, expected)
+    assert np.allclose(after.affine, affine, atol=1e-4)
+    (entry,) = case.review.entries
+    assert entry.by == "Ada"
+    assert entry.voxels_changed == (expected != before.array).sum()
+
+
+def edits(page, grid, count):
+    """Small strokes at places of their own, one after another."""
+    for n in range(count):
+        place = GRIDS[grid] @ np.array([4.0 + n % 26, 5.0 + n // 26 * 3, 4.0, 1.0])
+        draw(page, place[:3], "b", label=1 + n % 3)
+
+
+def drawn(page):
+    return np.array(page.evaluate("Array.from(window.avatarEditor.labels)"), np.uint8)
+
+
+def test_twenty_edits_are_undone_and_made_again_by_keys(room, page):
+    _, address = room
+    open_editor(page, address, "RAS", reader="")
+    before = drawn(page)
+    edits(page, "RAS", 22)
+    after = drawn(page)
+    assert (after != before).sum() > 22
+    for _ in range(22):
+        page.keyboard.press("Control+z")
+    assert np.array_equal(drawn(page), before)
+    for _ in range(22):
+        page.keyboard.press("Control+Shift+z")
+    assert np.array_equal(drawn(page), after)
+
+
+def test_unsaved_edits_outlive_a_rerun_and_a_reload_and_leaving_warns(room, page):
+    _, address = room
+    open_editor(page, address, "LPS")
+    version = page.evaluate("window.avatarEditor.version")
+    edits(page, "LPS", 3)
+    after = drawn(page)
+    page.evaluate("window.avatarEditor.marked = true")
+    name = page.get_by_role("textbox", name="You are")
+    name.fill("Ada Lovelace")
+    name.press("Enter")  # the page is drawn again
+    page.wait_for_function("window.avatarEditor.data.reader === 'Ada Lovelace'")
+    assert page.evaluate("window.avatarEditor.marked === true")
+    assert np.array_equal(drawn(page), after)
+    assert page.get_by_role("button", name="Sign version").is_disabled()
+    page.wait_for_function("window.avatarEditor.drafted === true")
+    asked = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    page.reload()
+    ready(page)
+    page.get_by_text("are back; Undo drops them").wait_for()
+    assert asked == ["beforeunload"]
+    assert np.array_equal(drawn(page), after)
+    page.locator(".undo").click()
+    page.get_by_text(f"Version {version}").first.wait_for()
+    assert not np.array_equal(drawn(page), after)
+
+
+def test_a_lost_connection_loses_no_edit(room, page):
+    folder, address = room
+    open_editor(page, address, "permuted")
+    version = page.evaluate("window.avatarEditor.version")
+    edits(page, "permuted", 2)
+    after = drawn(page)
+    page.route("**/api/review/**", lambda route: route.abort())
+    page.keyboard.press("Control+s")
+    page.get_by_text("No answer from the server").wait_for()
+    assert np.array_equal(drawn(page), after)
+    page.unroute("**/api/review/**")
+    save(page, version + 1)
+    with AvatarStore(folder) as store:
+        assert find_case(store, "permuted").review.version == version + 1
+
+
+def meanwhile(folder, patient, value):
+    """Another reader saves."""
+    with AvatarStore(folder) as store:
+        case = find_case(store, patient)
+        mask = store.volume(case.mask())
+        array = np.array(mask.array)
+        array[1, 1, 1] = value
+        save_version(
+            store, case, mask.with_array(array), base=case.review.version, by="Ben",
+            at=datetime(2026, 3, 1, tzinfo=UTC),
+        )  # fmt: skip
+        return case.review.version + 1
+
+
+@pytest.mark.parametrize("choice", ["Keep mine on top", "Take theirs"])
+def test_two_people_on_one_case_get_a_conflict_and_choose(room, page, choice):
+    folder, address = room
+    open_editor(page, address, "oblique")
+    edits(page, "oblique", 2)
+    mine = drawn(page)
+    theirs = meanwhile(folder, "oblique", 1 if choice.startswith("Keep") else 2)
+    page.keyboard.press("Control+s")
+    page.get_by_text(f"the latest is version {theirs} (Ben, 2026-03-01 00:00 UTC)").wait_for()
+    assert np.array_equal(drawn(page), mine)
+    shot(page, "review-conflict")
+    page.get_by_role("button", name=choice).click()
+    latest = theirs + (choice == "Keep mine on top")
+    page.wait_for_function(f"window.avatarEditor.data.version === {latest}")
+    page.wait_for_function("!window.avatarEditor.dirty && !window.avatarEditor.busy")
+    assert np.array_equal(drawn(page), mine) == (choice == "Keep mine on top")
+    with AvatarStore(folder) as store:
+        assert find_case(store, "oblique").review.version == latest
+
+
+def ask(address, path, method="PUT", body=b"", **headers):
+    request = urllib.request.Request(
+        f"{address}/api/review/{path}", data=body, method=method, headers=headers
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_the_routes_take_nothing_from_elsewhere_and_nothing_that_is_no_mask(room, page):
+    folder, address = room
+    open_editor(page, address, "RAS")
+    told = page.evaluate(
+        """async () => {
+          const e = window.avatarEditor;
+          const body = new Uint8Array(await (await e.packedMask()).arrayBuffer());
+          return { header: e.data.header, token: e.data.token, base: e.version, body: Array.from(body),
+                   affine: e.image.hdr.affine.flat() };
+        }"""
+    )
+    good = {
+        told["header"]: told["token"],
+        "X-Avatar-Base": str(told["base"]),
+        "X-Avatar-Reader": "Ada",
+        "X-Avatar-Affine": json.dumps(told["affine"]),
+    }
+    body, path = bytes(told["body"]), "RAS/0/mask"
+    shifted = [*told["affine"]]
+    shifted[3] += 1
+    bomb = gzip.compress(bytes(50_000_000))
+    for status, said, given, content in (
+        (403, "reload the page", good | {told["header"]: "x"}, body),
+        (403, "another site", good | {"Origin": "http://evil.example"}, body),
+        (409, "the latest is version", good | {"X-Avatar-Base": "999"}, body),
+        (422, "nothing to save", good, body),
+        (422, "another image", good | {"X-Avatar-Affine": json.dumps(shifted)}, body),
+        (422, "not a mask", good | {"X-Avatar-Affine": "[]"}, body),
+        (422, "another image", good, body[:40]),
+        (422, "not a mask", good, b"no gzip"),
+        (422, "another image", good, bomb),
+        (422, "larger than", good, bytes(33 * 2**20)),
+        (422, "is a number", good | {"X-Avatar-Base": "x"}, body),
+        (422, "two numbers", good | {"X-Avatar-Spent": "{}"}, body),
+    ):
+        assert ask(address, path, body=content, **given)[0] == status
+        assert said in ask(address, path, body=content, **given)[1]
+    assert ask(address, "RAS/x/mask", body=body, **good)[0] == 422
+    assert ask(address, "nobody/0/mask", body=body, **good)[0] == 422
+    assert ask(address, "RAS/0/decision", "POST", **good | {"X-Avatar-Decision": "eat"})[0] == 422
+    assert ask(address, "RAS/0/operate/grow?label=x", "POST", body, **good)[0] == 422
+    with AvatarStore(folder) as store:
+        assert find_case(store, "RAS").review.version == told["base"]
+
+
+@pytest.mark.slow
+def test_a_whole_shift_on_a_real_case(flagship_case, tmp_path, page):
+    """From the worklist to the signature, and what of it is in the store in the end."""
+    patient = "TCGA-DU-7294"
+    folder = shutil.copytree(flagship_case(patient) / "store", tmp_path / "store")
+    process, address = serve(folder)
+    try:
+        page.goto(f"{address}/worklist")
+        name = page.get_by_role("textbox", name="You are")
+        name.fill("Dr. Ada")
+        name.press("Enter")
+        page.get_by_role("button", name="Assign to me").click()
+        page.get_by_text("1 in review").wait_for()
+        shot(page, "worklist")
+        page.get_by_role("button", name="Open").click()
+        ready(page)
+        page.wait_for_function("window.avatarEditor.data.reader === 'Dr. Ada'")
+        before = drawn(page)
+        canvas = page.locator("canvas.nv")
+
+        start = page.evaluate("Array.from(window.avatarEditor.nv.scene.crosshairPos)")
+        middle = on_screen(page, page.evaluate("window.avatarEditor.data.start"))
+        page.mouse.move(*middle)
+        page.mouse.wheel(0, 120)
+        page.wait_for_function(
+            f"Math.abs(window.avatarEditor.nv.scene.crosshairPos[2] - {start[2]}) > 1e-4"
+        )
+
+        place = page.evaluate("window.avatarEditor.data.start")
+        draw(page, [place[0], place[1] + 30, place[2]], "b", label=2)
+        brushed = drawn(page)
+        assert (brushed != before).sum() > 5
+        draw(page, place, "e")
+        erased = drawn(page)
+        assert ((erased == 0) & (brushed != 0)).sum() > 5
+        canvas.focus()
+        page.keyboard.press("z")
+        assert np.array_equal(drawn(page), brushed)
+
+        draw(page, place, "c", label=1)
+        page.wait_for_function("!window.avatarEditor.busy && window.avatarEditor.clicks?.edit")
+        clicked = drawn(page)
+        assert (clicked == 1).sum() > (brushed == 1).sum()
+        draw(page, [place[0] + 35, place[1], place[2]], "c", modifiers=["Shift"])
+        page.wait_for_function("!window.avatarEditor.busy")
+        canvas.focus()
+        page.keyboard.press("n")
+        page.get_by_text("Doubtful region 1 of").wait_for()
+        page.keyboard.press("h")
+        page.wait_for_function("window.avatarEditor.nv.volumes.length === 2")
+        shot(page, "review-doubt")
+        page.keyboard.press("h")
+        page.keyboard.press("o")
+        shot(page, "review")
+        page.get_by_role("textbox", name="Comment").fill("core by clicks")
+        saved = drawn(page)
+        save(page, 1)
+        page.reload()
+        ready(page)
+        assert np.array_equal(drawn(page), saved)
+        name = page.get_by_role("textbox", name="You are")
+        name.fill("Dr. Ada")
+        name.press("Enter")
+        page.get_by_text("Measured on version 1").wait_for()
+        page.get_by_role("button", name="Sign version 1").click()
+        page.get_by_text("version 1 signed by Dr. Ada").wait_for()
+        page.get_by_text("Measured on version 1").scroll_into_view_if_needed()
+        shot(page, "review-signed")
+        with AvatarStore(folder) as store:
+            case = find_case(store, patient)
+            mask = store.volume(case.scan.segmentation)
+            assert case.review.status == "signed"
+            assert [e.act for e in case.review.entries] == ["assign", "save", "sign"]
+            assert case.review.entries[1].comment == "core by clicks"
+            assert case.review.entries[1].seconds_viewed > 0
+            assert case.scan.segmentation == case.mask(1)
+            ras = mask.reoriented("RAS").array
+            assert np.array_equal(ras.ravel(order="F"), saved)
+        page.goto(f"{address}/avatar?patient={patient}")
+        page.get_by_text("signed by Dr. Ada").first.wait_for()
+    finally:
+        process.terminate()
+        process.wait(20)
