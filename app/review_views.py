@@ -89,8 +89,8 @@ def _record_row(entry: ReviewEntry) -> dict[str, object]:
         "What": f"{ACT_WORDS[entry.act]} version {entry.version}"
         if entry.act != "assign"
         else ACT_WORDS[entry.act],
-        "Looked (s)": entry.seconds_viewed or None,
-        "Edited (s)": entry.seconds_edited or None,
-        "Voxels changed": entry.voxels_changed if made else None,
+        "Looked (s)": f"{entry.seconds_viewed:.0f}" if entry.seconds_viewed else "",
+        "Edited (s)": f"{entry.seconds_edited:.0f}" if entry.seconds_edited else "",
+        "Voxels changed": f"{entry.voxels_changed}" if made else "",
         "Comment": entry.comment,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -10,6 +11,8 @@ import sys
 import threading
 import urllib.request
 from pathlib import Path
+
+from playwright.sync_api import TimeoutError
 
 CHROMIUM = os.environ.get("AVATAR_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
 FLAGS = [
@@ -24,6 +27,7 @@ FLAGS = [
     "--enable-unsafe-swiftshader",
 ]
 SHOTS = Path(os.environ.get("AVATAR_SCREENSHOTS", "runs/screenshots"))
+PICK_MS = 3000
 PATIENCE_MS = int(os.environ.get("AVATAR_PATIENCE_MS", "90000"))
 
 
@@ -64,7 +68,13 @@ def cell(page, endpoint, column):
 
 
 def pick(page, label, option):
-    """Choose by typing: a list that is open closes when the page is drawn again."""
+    """Choose from a list, again until it is chosen: a list closes whenever the page is drawn anew."""
     box = page.get_by_role("combobox", name=label)
-    box.fill(option)
-    box.press("Enter")
+    for _ in range(PATIENCE_MS // PICK_MS):
+        with contextlib.suppress(TimeoutError):
+            box.fill(option)
+            page.get_by_role("option", name=option).first.click(timeout=PICK_MS)
+        box.blur()  # what was typed and not chosen goes
+        if option in box.input_value():
+            return
+    raise AssertionError(f"{option!r} was not to be chosen as {label!r}")

@@ -55,7 +55,7 @@ class Editor {
     Object.assign(this, await this.volumes.newPlanes(this.find("canvas"), (place) => this.say(place)));
     if (this.data.test) Object.assign(window, { avatarEditor: this, avatarViewer: this.nv });
     this.nv.setDrawColormap(this.data.colormap);
-    Object.assign(this.nv.opts, { heroImageFraction: 0.62, heroSliceType: this.nv.sliceTypeAxial }); // axial is large
+    this.arrange();
     await this.loadMask();
     await this.show();
     if (this.data.start) this.volumes.goTo(this.nv, this.data.start);
@@ -621,9 +621,19 @@ class Editor {
 
   toggleRender() {
     this.rendered = !this.rendered;
-    this.nv.opts.multiplanarShowRender = this.rendered ? this.SHOW_RENDER.ALWAYS : this.SHOW_RENDER.NEVER;
-    this.nv.drawScene();
+    this.arrange();
     this.refresh();
+  }
+
+  // The axial plane is large, the others lie beside it.
+  arrange() {
+    const { nv } = this;
+    const beside = [nv.sliceTypeCoronal, nv.sliceTypeSagittal, ...(this.rendered ? [nv.sliceTypeRender] : [])];
+    const height = 1 / beside.length;
+    nv.setCustomLayout([
+      { sliceType: nv.sliceTypeAxial, position: [0, 0, 0.62, 1] },
+      ...beside.map((sliceType, n) => ({ sliceType, position: [0.62, n * height, 0.38, height] })),
+    ]);
   }
 
   next(menu) {

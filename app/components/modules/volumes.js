@@ -48,7 +48,7 @@ export async function newPlanes(canvas, onLocationChange) {
   await nv.attachToCanvas(canvas);
   nv.setRadiologicalConvention(true);
   nv.setSliceType(nv.sliceTypeMultiplanar);
-  return { nv, NVImage, SHOW_RENDER };
+  return { nv, NVImage };
 }
 
 export function goTo(nv, place) {
