@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 2
 export MALLOC_MMAP_THRESHOLD_ ?= 8589934592
 export MALLOC_TRIM_THRESHOLD_ ?= 8589934592
 
-.PHONY: setup demo test lint browser clean
+.PHONY: setup demo test lint system clean
 
 setup: $(VENV)/installed app/assets/niivue.js
 
@@ -28,9 +28,10 @@ app/assets/niivue.js: app/frontend/package-lock.json | $(VENV)/installed
 demo: setup
 	@$(BIN)/avatar demo --port $(PORT) $(if $(STUDY),--study "$(STUDY)") $(if $(NO_BOARD),--no-board)
 
-# Chromium drives the board in the browser tests; where it cannot be installed they skip and say so.
-browser:
-	@command -v chromium >/dev/null 2>&1 || sh .ci/chromium || true
+# Chromium drives the board in the browser tests and dciodvfy checks DICOM files; tests skip without them,
+# and say so.
+system:
+	@{ command -v chromium && command -v dciodvfy; } >/dev/null 2>&1 || sh .ci/packages || true
 
 lint: setup
 	$(BIN)/ruff check .
@@ -38,7 +39,7 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: setup browser lint
+test: setup system lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 clean:

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from app.plan import plan
 from app.reproduce import app as reproduce_app
+from app.review import app as review_app
 from app.tables import avatar_table, evaluation_tables
 from data.errors import AvatarError, StudyError
 from data.files import replace_atomically
@@ -40,6 +41,7 @@ app.add_typer(study_app, name="study")
 app.add_typer(samples_app, name="samples")
 app.add_typer(train_app, name="train")
 app.add_typer(reproduce_app, name="reproduce")
+app.add_typer(review_app, name="review")
 app.command()(plan)
 
 STEPS = 9

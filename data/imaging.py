@@ -194,8 +194,18 @@ def common_box(volumes: Iterable[Volume]) -> tuple[NDArray[np.float64], NDArray[
     return low, high
 
 
+class Code(BaseModel):
+    """A term of a terminology, as DICOM writes it: SCT is SNOMED CT, NCIt the NCI Thesaurus."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scheme: Literal["SCT", "NCIt", "DCM"]
+    value: str = Field(min_length=1, max_length=16)
+    meaning: str = Field(min_length=1, max_length=64)
+
+
 class Label(BaseModel):
-    """One value of a label map, with the name a person reads."""
+    """One value of a label map, with the name a person reads and the code that machines exchange."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -203,6 +213,7 @@ class Label(BaseModel):
     name: str = Field(min_length=1)
     abbreviation: str = Field(min_length=1)
     color: str = Field(pattern=r"^#[0-9a-f]{6}$")
+    code: Code | None = None
 
 
 class Region(BaseModel):

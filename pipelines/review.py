@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 from pydantic import ValidationError
@@ -17,6 +18,8 @@ from pydantic import ValidationError
 from data.avatar import Avatar, Scan, VolumeRef
 from data.errors import ConflictError, ImageError, ReviewError
 from data.imaging import Segmentation, Volume
+from data.io.dicom_seg import Authorship, as_label_map, read_dicom_seg, write_dicom_seg
+from data.io.nifti import read_segmentation
 from data.io.structured import explain
 from data.provenance import Provenance
 from data.review import Review, ReviewAct, ReviewEntry
@@ -218,6 +221,48 @@ def sign(
     )
     store.put(with_signed(store, store.get(case.avatar.patient_id), review))
     return review
+
+
+def export_seg(
+    store: AvatarStore, case: ReviewCase, version: int | None, series: Path, output: Path
+) -> None:
+    """A version as a DICOM SEG of the series that was segmented.
+
+    Raises:
+        ReviewError: no such version.
+        ImageError: the mask is empty, or the series is another one.
+    """
+    shown = case.review.version if version is None else version
+    made = next((e for e in case.review.entries if e.mask and e.version == shown), None)
+    signed = next((e for e in case.review.entries if e.act == "sign" and e.version == shown), None)
+    automatic = made is None and not case.scan.given
+    words = "automatic mask" if automatic else f"mask version {shown}"
+    authorship = Authorship(
+        drawn_by=made.by if made is not None else case.scan.segmenter.split(":")[0],
+        automatic=automatic,
+        description=f"{words}, signed by {signed.by}" if signed else f"{words}, not signed",
+    )
+    labels = SITES[case.avatar.site].labels  # with codes, which an older avatar's may lack
+    mask = Segmentation(store.volume(case.mask(version)), labels)
+    write_dicom_seg(output, mask, series, authorship)
+
+
+def read_reader_mask(store: AvatarStore, case: ReviewCase, path: Path) -> Volume:
+    """A label map from elsewhere, on the grid of the scan's mask where its axes are only turned or flipped.
+
+    Args:
+        store: where the case is from.
+        case: that the mask is of.
+        path: NIfTI with the values of the site's table, or a DICOM SEG (.dcm).
+
+    Raises:
+        ImageError: not readable, or values or segments that the table does not name.
+    """
+    site, grid = SITES[case.avatar.site], store.volume(case.mask(0))
+    if path.suffix == ".dcm":
+        return as_label_map(path, read_dicom_seg(path, grid), site.labels)
+    read = read_segmentation(path, site.labels, site.label_aliases).volume
+    return read.reoriented(grid.axis_codes)
 
 
 def with_signed(store: AvatarStore, avatar: Avatar, review: Review) -> Avatar:

@@ -42,17 +42,9 @@ def read_dicom_series(folder: Path) -> Volume:
         ImageError: no images, an unreadable or truncated file, several series, a missing, repeated or
             tilted slice, pixel data that cannot be decoded, or a PET that cannot be brought to SUV.
     """
-    if not folder.is_dir():
-        raise ImageError(f"{folder}: there is no such folder")
-    slices = [_read_file(path) for path in sorted(folder.iterdir()) if _is_candidate(path)]
-    slices = [(path, ds) for path, ds in slices if "Rows" in ds]
-    if not slices:
-        raise ImageError(f"{folder}: no DICOM images in this folder")
-    _require_one_series(folder, slices)
+    slices = read_slices(folder)
     first = slices[0][1]
-    row_cosine, column_cosine = np.array(first.ImageOrientationPatient, float).reshape(2, 3)
-    normal = np.cross(row_cosine, column_cosine)
-    slices.sort(key=lambda s: float(np.dot(normal, _position(s[1]))))
+    row_cosine, column_cosine, normal = _directions(first)
     step = _slice_step(folder, slices, normal)
     array = np.stack([_pixels(path, ds) for path, ds in slices], axis=-1)
     if first.get("Modality") == "PT":
@@ -65,6 +57,24 @@ def read_dicom_series(folder: Path) -> Volume:
     affine[:3, 3] = _position(first if len(slices) == 1 else slices[0][1])
     frame = str(first.get("FrameOfReferenceUID", "")) or None
     return Volume(array, LPS_TO_RAS @ affine, frame)
+
+
+def read_slices(folder: Path) -> list[tuple[Path, Dataset]]:
+    """The files of the one series in a folder, in the order of the last axis of its volume.
+
+    Raises:
+        ImageError: no images, an unreadable or truncated file, or several series.
+    """
+    if not folder.is_dir():
+        raise ImageError(f"{folder}: there is no such folder")
+    slices = [_read_file(path) for path in sorted(folder.iterdir()) if _is_candidate(path)]
+    slices = [(path, ds) for path, ds in slices if "Rows" in ds]
+    if not slices:
+        raise ImageError(f"{folder}: no DICOM images in this folder")
+    _require_one_series(folder, slices)
+    normal = _directions(slices[0][1])[2]
+    slices.sort(key=lambda s: float(np.dot(normal, _position(s[1]))))
+    return slices
 
 
 def read_dataset(path: Path, hint: str) -> Dataset:
@@ -102,6 +112,12 @@ def _read_file(path: Path) -> tuple[Path, Dataset]:
 def _is_candidate(path: Path) -> bool:
     """A file that may be a slice: not hidden, not the index of a medium."""
     return path.is_file() and not path.name.startswith(".") and path.name != "DICOMDIR"
+
+
+def _directions(dataset: Dataset) -> tuple[NDArray[np.float64], ...]:
+    """Unit vectors (LPS) along a row, down a column, and from slice to slice."""
+    row, column = np.array(dataset.ImageOrientationPatient, float).reshape(2, 3)
+    return row, column, np.cross(row, column)
 
 
 def _position(dataset: Dataset) -> NDArray[np.float64]:

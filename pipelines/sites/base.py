@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from data.imaging import LabelTable
+from data.imaging import Code, LabelTable
+
+NEOPLASM = Code(scheme="SCT", value="108369006", meaning="Neoplasm")
 
 
 @dataclass(frozen=True)

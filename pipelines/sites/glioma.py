@@ -4,15 +4,34 @@ from __future__ import annotations
 
 from data.clinical import ClinicalRecord, Markers
 from data.genomics import VariantSet
-from data.imaging import Label, LabelTable, Region
+from data.imaging import Code, Label, LabelTable, Region
 from pipelines.sites.base import Site
 
+# Codes of DICOM's context group 7168, Brain Lesion Segmentation Type With Necrosis.
 LABELS = LabelTable(
     name="glioma",
     labels=(
-        Label(value=1, name="Necrotic or non-enhancing core", abbreviation="NCR", color="#c44e52"),
-        Label(value=2, name="Edema and infiltration", abbreviation="ED", color="#e8c547"),
-        Label(value=3, name="Enhancing tumor", abbreviation="ET", color="#4c9be8"),
+        Label(
+            value=1,
+            name="Necrotic or non-enhancing core",
+            abbreviation="NCR",
+            color="#c44e52",
+            code=Code(scheme="SCT", value="6574001", meaning="Necrosis"),
+        ),
+        Label(
+            value=2,
+            name="Edema and infiltration",
+            abbreviation="ED",
+            color="#e8c547",
+            code=Code(scheme="SCT", value="79654002", meaning="Edema"),
+        ),
+        Label(
+            value=3,
+            name="Enhancing tumor",
+            abbreviation="ET",
+            color="#4c9be8",
+            code=Code(scheme="NCIt", value="C113842", meaning="Enhancing Lesion"),
+        ),
     ),
     regions=(
         Region(name="Whole tumor", abbreviation="WT", values=(1, 2, 3)),

@@ -11,7 +11,7 @@ from browser import CHROMIUM, FLAGS, PATIENCE_MS
 @pytest.fixture(scope="module")
 def browser():
     if not Path(CHROMIUM).exists():
-        pytest.skip("Chromium is not installed; 'make browser' installs Debian's")
+        pytest.skip("Chromium is not installed; 'make system' installs Debian's")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import nibabel as nib
+import numpy as np
 import pytest
 
 
@@ -112,3 +114,39 @@ def test_a_file_that_cannot_be_opened_is_a_sentence(tmp_path):
     done = avatar("train", "survival", "nowhere.csv", "out.json", cwd=tmp_path)
     assert done.returncode == 2
     assert "nowhere.csv" in done.stderr
+
+
+def test_masks_under_review_are_listed_exported_and_imported(small_store, tmp_path):
+    at = ("--store", small_store)
+    (row,) = json.loads(avatar("review", "list", *at, "--json", cwd=tmp_path).stdout)
+    assert (row["Patient"], row["Status"], row["Version"]) == ("P1", "new", 0)
+    exported = avatar("review", "export", "P1", "m.nii.gz", *at, cwd=tmp_path)
+    assert exported.returncode == 0, exported.stderr
+    image = nib.load(tmp_path / "m.nii.gz")
+    array = np.asarray(image.dataobj).copy()
+    array[2:5, 3, 4] = 1
+    flipped = nib.Nifti1Image(array, image.affine).as_reoriented([[0, -1], [2, 1], [1, -1]])
+    nib.save(flipped, tmp_path / "edited.nii.gz")
+    edited = ("review", "import", "P1", "edited.nii.gz", "--reader", "Ada", *at)
+    kept = avatar(*edited, cwd=tmp_path)
+    assert kept.returncode == 0, kept.stderr
+    assert "version 1 of P1, scan of day 0: 3 voxels changed" in kept.stdout
+    avatar("review", "export", "P1", "back.nii.gz", *at, cwd=tmp_path)
+    assert np.array_equal(np.asarray(nib.load(tmp_path / "back.nii.gz").dataobj), array)
+    (row,) = json.loads(avatar("review", "list", *at, "--json", cwd=tmp_path).stdout)
+    assert (row["Status"], row["Version"]) == ("in review", 1)
+    assert "0 cases" in avatar("review", "list", *at, "--status", "signed", cwd=tmp_path).stdout
+    for wrong, said in (
+        (("review", "list", *at, "--status", "done"), "changes requested"),
+        (("review", "export", "P1", "m.dcm", *at), "--series"),
+        (("review", "export", "P1", "m.png", *at), "written as .nii.gz"),
+        (("review", "export", "P1", "n.nii.gz", "--version", 7, *at), "no version 7"),
+        (("review", "export", "P2", "n.nii.gz", *at), "it holds P1"),
+        ((*edited, "--base", 0), "the latest is version 1 (Ada"),
+        (edited, "nothing to save"),
+    ):
+        done = avatar(*wrong, cwd=tmp_path)
+        assert done.returncode == 2
+        assert said in " ".join(done.stderr.split())
+        assert "Traceback" not in done.stderr
+    assert not (tmp_path / "n.nii.gz").exists()
