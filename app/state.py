@@ -9,7 +9,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from data.avatar import Avatar
+from app.pictures import thumbnail
+from app.views import default_sequence
+from data.avatar import Avatar, Scan
 from data.errors import StoreError
 from data.store import AvatarStore
 
@@ -58,6 +60,21 @@ def choose_patient() -> Avatar | None:
         return open_store().get(picked)
     except StoreError as error:
         st.error(str(error))
+        return None
+
+
+def scan_picture(scan: Scan) -> str | None:
+    """A slice of a scan with its mask, as a PNG data address; None where the store has lost a file."""
+    return _picture(scan.segmentation.sha256, scan)
+
+
+@st.cache_data(show_spinner=False, max_entries=500)
+def _picture(mask_sha256: str, _scan: Scan) -> str | None:
+    store = open_store()
+    try:
+        image = store.volume(_scan.sequences[default_sequence(_scan)])
+        return thumbnail(image, store.volume(_scan.segmentation), _scan.labels)
+    except StoreError:
         return None
 
 

@@ -45,11 +45,6 @@ class ReviewCase:
     scan: Scan
     review: Review
 
-    @property
-    def needs(self) -> int:
-        """How urgently the quality gate asks for eyes: stops before looks before nothing."""
-        return sum(2 if flag.severity == "stop" else 1 for flag in self.scan.flags)
-
     def mask(self, version: int | None = None) -> VolumeRef:
         """The mask of a version, of the latest by default.
 

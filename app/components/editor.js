@@ -47,6 +47,7 @@ class Editor {
   get dirty() { return this.history && this.history.done.at(-1) !== this.savedMark; }
 
   async start() {
+    performance.mark("avatar-start");
     this.draw();
     const parts = await Promise.all(MODULES.map((m) => import(`${location.origin}/assets/${m}.js`)));
     Object.assign(this, { map: parts[0], drafts: parts[1], volumes: parts[2] });
@@ -56,7 +57,7 @@ class Editor {
     if (this.data.test) Object.assign(window, { avatarEditor: this, avatarViewer: this.nv });
     this.nv.setDrawColormap(this.data.colormap);
     this.arrange();
-    await this.loadMask();
+    this.masked = this.loadMask(); // while the image is on its way
     await this.show();
     if (this.data.start) this.volumes.goTo(this.nv, this.data.start);
     await this.recall();
@@ -94,6 +95,8 @@ class Editor {
     if (this.sequence !== wanted) return;
     await nv.loadVolumes(files.map((file, n) => ({ ...file, ...wants[n][2] })));
     for (const file of files) URL.revokeObjectURL(file.url);
+    performance.mark("avatar-image");
+    await this.masked;
     nv.createEmptyDrawing();
     nv.drawBitmap = this.labels;
     nv.refreshDrawing(false);
@@ -101,6 +104,7 @@ class Editor {
     this.applyMask();
     if (kept) volumes.goTo(nv, kept);
     this.find(".note").textContent = "";
+    performance.mark("avatar-overlay");
   }
 
   offerPresets() {
@@ -171,7 +175,7 @@ class Editor {
     this.find(".keys").replaceChildren(
       ...[...TOOLS.map(([, key, title]) => [key.toUpperCase(), title]), ...MORE_KEYS].map(([key, what]) => {
         const line = document.createElement("div");
-        line.append(what, Object.assign(document.createElement("kbd"), { textContent: key }));
+        line.append(what[0].toUpperCase() + what.slice(1), Object.assign(document.createElement("kbd"), { textContent: key }));
         return line;
       }),
     );
@@ -243,7 +247,7 @@ class Editor {
 
   toggleBall() { this.ball = !this.ball; this.refresh(); }
 
-  hint(words) { this.failed = ""; this.find(".state").dataset.hint = words; if (words) this.find(".where").textContent = words; }
+  hint(words) { if (words) this.find(".where").textContent = words; }
 
   takes() {
     const over = this.find(".over").checked;
@@ -453,7 +457,7 @@ class Editor {
     const clicks = this.clicks ?? { inside: [], outside: [], edit: null };
     clicks[outside ? "outside" : "inside"].push(mm);
     this.clicks = clicks;
-    if (!clicks.inside.length) { this.hint("Click inside the lesion first"); clicks.outside.pop(); return; }
+    if (!clicks.inside.length) { this.clicks = null; this.hint("Click inside the lesion first"); return; }
     this.during("Looking for the lesion", async () => {
       if (clicks.edit && this.history.done.at(-1) === clicks.edit) this.history.undo(this.labels);
       clicks.edit = await this.revised("click", { inside: JSON.stringify(clicks.inside), outside: JSON.stringify(clicks.outside) });
@@ -673,7 +677,7 @@ class Editor {
 
   // The page was drawn again, perhaps with a newer version.
   follow(data) {
-    this.data = { ...data, mask: data.mask };
+    this.data = { ...data };
     if (!this.history) return;
     if (data.version > this.version) {
       const said = `Version ${data.version} was saved since`;

@@ -4,25 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.pictures import thumbnail
-from app.state import empty_state, open_store
-from app.views import default_sequence, patient_row
-from data.avatar import Scan
+from app.state import empty_state, open_store, scan_picture
+from app.views import patient_row
 from data.errors import StoreError
 
 PER_PAGE = 25
 WIDTHS = (1, 1.7, 2.2, 1.3, 2, 1.3, 1)
 HEADS = ("", "Patient", "Diagnosis", "Whole tumor", "Variants", "Median survival (model)", "")
-
-
-@st.cache_data(show_spinner=False, max_entries=500)
-def _picture(mask_sha256: str, _scan: Scan) -> str | None:
-    store = open_store()
-    try:
-        image = store.volume(_scan.sequences[default_sequence(_scan)])
-        return thumbnail(image, store.volume(_scan.segmentation), _scan.labels)
-    except StoreError:
-        return None
 
 
 store = open_store()
@@ -46,7 +34,7 @@ for patient in found[:PER_PAGE]:
     row, scan = patient_row(avatar), avatar.latest_scan
     with st.container(border=True):
         cells = st.columns(WIDTHS, vertical_alignment="center")
-        picture = _picture(scan.segmentation.sha256, scan) if scan else None
+        picture = scan_picture(scan) if scan else None
         if picture:
             cells[0].image(picture, width=96)
         cells[1].markdown(f"**{row.patient_id}**  \n{row.person}  \n:gray-badge[{row.origin}]")

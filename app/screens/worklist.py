@@ -6,27 +6,15 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from app.pictures import thumbnail
 from app.review_views import WorkFilter, in_order, work_row
-from app.state import empty_state, open_store, reader_field
-from app.views import default_sequence
-from data.avatar import Scan
-from data.errors import AvatarError, StoreError
+from app.state import empty_state, open_store, reader_field, scan_picture
+from data.errors import AvatarError
 from data.review import STATUSES
 from pipelines.review import assign, cases
 
 PER_PAGE = 50
 store = open_store()
 st.title("Worklist")
-
-
-@st.cache_data(show_spinner=False, max_entries=500)
-def _picture(mask_sha256: str, _scan: Scan) -> str | None:
-    try:
-        image = store.volume(_scan.sequences[default_sequence(_scan)])
-        return thumbnail(image, store.volume(_scan.segmentation), _scan.labels)
-    except StoreError:
-        return None
 
 
 if not store.patients():
@@ -61,8 +49,7 @@ if not listed:
     st.info("No case fits: choose another status, or clear the filters.")
     st.stop()
 rows = [
-    {"Scan": _picture(case.scan.segmentation.sha256, case.scan)} | work_row(case, since)
-    for case, since in listed[:PER_PAGE]
+    {"Scan": scan_picture(case.scan)} | work_row(case, since) for case, since in listed[:PER_PAGE]
 ]
 picked = st.dataframe(
     rows,
