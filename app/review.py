@@ -26,6 +26,7 @@ DayOption = Annotated[
     float | None, typer.Option(help="Which scan, in days since diagnosis; the latest by default.")
 ]
 DEFAULT_STORE = Path("store")
+err = Console(stderr=True)
 out = Console()
 
 
@@ -49,7 +50,10 @@ def list_cases(
         raise ReviewError(f"--status {unknown[0]}: there are {', '.join(STATUSES)}")
     wanted = WorkFilter(statuses=tuple(s for s in STATUSES if s in (status or ())), flagged=flagged)
     with AvatarStore(store, must_exist=True) as opened:
-        found = in_order(((c, opened.volume_since(c.mask(0))) for c in cases(opened)), wanted)
+        every, unreadable = cases(opened)
+        found = in_order(((case, opened.volume_since(case.mask(0))) for case in every), wanted)
+    for sentence in unreadable:
+        err.print(f"[yellow]left out[/yellow] {escape(sentence)}", soft_wrap=True)
     rows = [work_row(case, since) for case, since in found]
     if as_json:
         sys.stdout.buffer.write(TypeAdapter(list[Any]).dump_json(rows, indent=1) + b"\n")

@@ -7,7 +7,6 @@ latest is refused, so that two readers on one case never lose each other's work.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from data.avatar import Avatar, Scan, VolumeRef
-from data.errors import ConflictError, ImageError, ReviewError
+from data.errors import ConflictError, ImageError, ReviewError, StoreError
 from data.imaging import Segmentation, Volume
 from data.io.dicom_seg import Authorship, as_label_map, read_dicom_seg, write_dicom_seg
 from data.io.nifti import read_segmentation
@@ -67,12 +66,19 @@ class ReviewCase:
         return f"{self.avatar.patient_id}, scan of day {self.scan.day:g}"
 
 
-def cases(store: AvatarStore) -> Iterator[ReviewCase]:
-    """Every scan in a store, patients in alphabetical order, scans by day."""
+def cases(store: AvatarStore) -> tuple[list[ReviewCase], list[str]]:
+    """Every scan in a store, patients in alphabetical order and scans by day; and a sentence for each patient
+    who cannot be read.
+    """
+    found, unreadable = [], []
     for patient in store.patients():
-        avatar = store.get(patient)
-        for scan in sorted(avatar.scans, key=lambda s: s.day):
-            yield ReviewCase(avatar, scan, store.review(patient, scan.day))
+        try:
+            avatar = store.get(patient)
+            for scan in sorted(avatar.scans, key=lambda s: s.day):
+                found.append(ReviewCase(avatar, scan, store.review(patient, scan.day)))
+        except StoreError as error:
+            unreadable.append(str(error))
+    return found, unreadable
 
 
 def find_case(store: AvatarStore, patient_id: str, day: float | None = None) -> ReviewCase:

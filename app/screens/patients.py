@@ -12,7 +12,6 @@ PER_PAGE = 25
 WIDTHS = (1, 1.7, 2.2, 1.3, 2, 1.3, 1)
 HEADS = ("", "Patient", "Diagnosis", "Whole tumor", "Variants", "Median survival (model)", "")
 
-
 store = open_store()
 st.title("Patients")
 patients = store.patients()

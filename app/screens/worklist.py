@@ -15,8 +15,6 @@ from pipelines.review import assign, cases
 PER_PAGE = 50
 store = open_store()
 st.title("Worklist")
-
-
 if not store.patients():
     empty_state()
     st.stop()
@@ -38,7 +36,10 @@ filter_ = WorkFilter(
     patient=wanted_patient,
     flagged="flagged" in narrowed,
 )
-everything = [(case, store.volume_since(case.mask(0))) for case in cases(store)]
+found, unreadable = cases(store)
+for sentence in unreadable:
+    st.warning(sentence)
+everything = [(case, store.volume_since(case.mask(0))) for case in found]
 listed = in_order(everything, filter_)
 counts = {s: sum(case.review.status == s for case, _ in everything) for s in STATUSES}
 st.caption(

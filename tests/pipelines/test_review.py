@@ -47,7 +47,8 @@ def saved(store, *, base=0, by="Ada", voxels=5, **more):
 
 
 def test_a_case_is_new_then_in_review_then_signed_and_the_log_says_who_and_how_long(store):
-    (case,) = cases(store)
+    (case,), unreadable = cases(store)
+    assert not unreadable
     assert case.review.status == "new"
     assert case.review.assigned_to is None
     assign(store, case, by="Ada", at=NOW)
