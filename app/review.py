@@ -71,18 +71,21 @@ def list_cases(
 @app.command("export")
 def export_mask(
     patient: str,
-    output: Annotated[Path, typer.Argument(help="A .nii.gz, or a .dcm for a DICOM SEG.")],
+    output: Annotated[Path, typer.Argument(help="A .nii.gz, or a .dcm for DICOM.")],
     store: StoreOption = DEFAULT_STORE,
     day: DayOption = None,
     version: Annotated[
         int | None, typer.Option(help="0 is the mask before review; the latest by default.", min=0)
     ] = None,
     series: Annotated[
-        Path | None, typer.Option(help="For a SEG: folder of the DICOM series that was segmented.")
+        Path | None, typer.Option(help="For DICOM: folder of the series that was segmented.")
     ] = None,
+    contours: Annotated[
+        bool, typer.Option("--contours", help="An RTSTRUCT instead of a SEG.")
+    ] = False,
 ) -> None:
-    """A version of a mask as a file: NIfTI, or DICOM SEG that refers to its series."""
-    from pipelines.review import export_seg, find_case
+    """A version of a mask as a file: NIfTI, or a DICOM SEG or RTSTRUCT that refers to its series."""
+    from pipelines.review import export_dicom, find_case
 
     with AvatarStore(store, must_exist=True) as opened:
         case = find_case(opened, patient, day)
@@ -90,13 +93,13 @@ def export_mask(
         if output.suffix == ".dcm":
             if series is None:
                 raise ReviewError(
-                    f"{output}: a DICOM SEG refers to its images: name them by --series"
+                    f"{output}: a DICOM mask refers to its images: name them by --series"
                 )
-            export_seg(opened, case, version, series, output)
+            export_dicom(opened, case, version, series, output, contours=contours)
         elif output.name.endswith(".nii.gz"):
             replace_atomically(output, encode_nifti(opened.volume(ref)))
         else:
-            raise ReviewError(f"{output}: is written as .nii.gz, or as .dcm for a DICOM SEG")
+            raise ReviewError(f"{output}: is written as .nii.gz, or as .dcm for DICOM")
     shown = case.review.version if version is None else version
     out.print(f"wrote {output}: version {shown} of {case.name}", soft_wrap=True)
 
@@ -104,7 +107,9 @@ def export_mask(
 @app.command("import")
 def import_mask(
     patient: str,
-    mask: Annotated[Path, typer.Argument(help="A NIfTI label map or a DICOM SEG (.dcm).")],
+    mask: Annotated[
+        Path, typer.Argument(help="A NIfTI label map, or a DICOM SEG or RTSTRUCT (.dcm).")
+    ],
     reader: Annotated[str, typer.Option(help="Who drew it; stands in the record.")],
     store: StoreOption = DEFAULT_STORE,
     day: DayOption = None,

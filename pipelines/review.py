@@ -17,8 +17,11 @@ from pydantic import ValidationError
 from data.avatar import Avatar, Scan, VolumeRef
 from data.errors import ConflictError, ImageError, ReviewError, StoreError
 from data.imaging import Segmentation, Volume
-from data.io.dicom_seg import Authorship, as_label_map, read_dicom_seg, write_dicom_seg
+from data.io.dicom import read_dataset
+from data.io.dicom_made import Authorship
+from data.io.dicom_seg import Segment, as_label_map, read_dicom_seg, write_dicom_seg
 from data.io.nifti import read_segmentation
+from data.io.rtstruct import read_rtstruct_on, write_rtstruct
 from data.io.structured import explain
 from data.provenance import Provenance
 from data.review import Review, ReviewAct, ReviewEntry
@@ -224,10 +227,16 @@ def sign(
     return review
 
 
-def export_seg(
-    store: AvatarStore, case: ReviewCase, version: int | None, series: Path, output: Path
+def export_dicom(
+    store: AvatarStore,
+    case: ReviewCase,
+    version: int | None,
+    series: Path,
+    output: Path,
+    *,
+    contours: bool = False,
 ) -> None:
-    """A version as a DICOM SEG of the series that was segmented.
+    """A version as a DICOM SEG, or as contours (RTSTRUCT), that refers to the series that was segmented.
 
     Raises:
         ReviewError: no such version.
@@ -245,7 +254,8 @@ def export_seg(
     )
     labels = SITES[case.avatar.site].labels  # with codes, which an older avatar's may lack
     mask = Segmentation(store.volume(case.mask(version)), labels)
-    write_dicom_seg(output, mask, series, authorship)
+    write = write_rtstruct if contours else write_dicom_seg
+    write(output, mask, series, authorship)
 
 
 def read_reader_mask(store: AvatarStore, case: ReviewCase, path: Path) -> Volume:
@@ -254,16 +264,23 @@ def read_reader_mask(store: AvatarStore, case: ReviewCase, path: Path) -> Volume
     Args:
         store: where the case is from.
         case: that the mask is of.
-        path: NIfTI with the values of the site's table, or a DICOM SEG (.dcm).
+        path: NIfTI with the values of the site's table, or a DICOM SEG or RTSTRUCT (.dcm) whose segments are
+            called as its labels.
 
     Raises:
         ImageError: not readable, or values or segments that the table does not name.
     """
     site, grid = SITES[case.avatar.site], store.volume(case.mask(0))
     if path.suffix == ".dcm":
-        return as_label_map(path, read_dicom_seg(path, grid), site.labels)
+        modality = read_dataset(path, "a mask is a DICOM SEG or RTSTRUCT").get("Modality")
+        segments = read_dicom_seg(path, grid) if modality != "RTSTRUCT" else _drawn_on(path, grid)
+        return as_label_map(path, segments, site.labels)
     read = read_segmentation(path, site.labels, site.label_aliases).volume
     return read.reoriented(grid.axis_codes)
+
+
+def _drawn_on(path: Path, grid: Volume) -> tuple[Segment, ...]:
+    return tuple(Segment(name, None, mask) for name, mask in read_rtstruct_on(path, grid).items())
 
 
 def with_signed(store: AvatarStore, avatar: Avatar, review: Review) -> Avatar:

@@ -5,28 +5,30 @@ from __future__ import annotations
 import io
 import warnings
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
-from pydicom.uid import generate_uid
 
 from data.errors import ImageError
 from data.files import replace_atomically
 from data.imaging import Code, Label, LabelTable, Segmentation, Volume
-from data.io.dicom import LPS_TO_RAS, read_dataset, read_dicom_series, read_slices
+from data.io.dicom import LPS_TO_RAS, read_dataset
+from data.io.dicom_made import (
+    LONGEST_TEXT,
+    MAKER,
+    MODEL,
+    SERIES_NUMBER,
+    Authorship,
+    on_series,
+    release,
+)
 
-MAKER = "Cancer Avatars"
-UID_PREFIX = "2.25."
 PLACED_VOXELS = 0.1
-LONGEST_STUDY_ID = 16
-SERIES_NUMBER = 900
-"""High, so that viewers list it behind what the scanner made."""
+"""By how much of a voxel a header may be rounded."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +46,6 @@ class Segment:
             if same:
                 return True
         return self.name.strip().lower() in (label.name.lower(), label.abbreviation.lower())
-
-
-@dataclass(frozen=True)
-class Authorship:
-    """Who drew a mask that is written, and what the object says about it."""
-
-    drawn_by: str
-    automatic: bool
-    description: str
 
 
 def read_dicom_seg(path: Path, grid: Volume) -> tuple[Segment, ...]:
@@ -128,54 +121,32 @@ def write_dicom_seg(
     Raises:
         ImageError: the mask is empty, or on another grid than the series.
     """
-    image = read_dicom_series(series)
-    mask = segmentation.volume.reoriented(image.axis_codes)
-    if not mask.same_grid(image):
-        raise ImageError(
-            f"{series}: has {image.shape} voxels of {_rounded(image.spacing_mm)} mm, the mask "
-            f"{mask.shape} of {_rounded(mask.spacing_mm)} mm or elsewhere; give the series that was segmented"
-        )
-    sources = [dataset for _, dataset in read_slices(series)]
-    found = [x for x in segmentation.labels.labels if (mask.array == x.value).any()]
-    if not found:
-        raise ImageError(f"{path}: the mask is empty, and a DICOM SEG has at least one segment")
     with warnings.catch_warnings():  # of values that are the scanner's, not ours
         warnings.filterwarnings("ignore", ".*unlikely to represent the intended person name.*")
         warnings.filterwarnings("ignore", ".*exceeds the maximum length.*")
-        for source in sources:
-            if len(str(source.get("StudyID", ""))) > LONGEST_STUDY_ID:
-                source.StudyID = None  # not of DICOM's form; unknown is allowed
-        made = _made(sources, mask, found, authorship)
+        laid = on_series(segmentation, series)
+        made = hd.seg.Segmentation(
+            source_images=laid.sources,
+            pixel_array=_frames(laid.mask.array, laid.labels),
+            segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
+            segment_descriptions=[
+                _described(label, number, authorship) for number, label in enumerate(laid.labels, 1)
+            ],
+            series_instance_uid=laid.uid("SEG series", authorship),
+            series_number=SERIES_NUMBER,
+            sop_instance_uid=laid.uid("SEG", authorship),
+            instance_number=1,
+            manufacturer=MAKER,
+            manufacturer_model_name=MODEL,
+            software_versions=release(),
+            device_serial_number="research use only",
+            content_creator_name=authorship.person,
+            content_description=authorship.description[:LONGEST_TEXT],
+            series_description=authorship.title,
+        )
     content = io.BytesIO()
     made.save_as(content, enforce_file_format=True)
     replace_atomically(path, content.getvalue())
-
-
-def _made(
-    sources: list[Dataset], mask: Volume, found: list[Label], authorship: Authorship
-) -> hd.seg.Segmentation:
-    series = str(sources[0].SeriesInstanceUID)
-    entropy = [mask.content_sha256, series, authorship.drawn_by, authorship.description]
-    release = version("cancer-avatars")
-    return hd.seg.Segmentation(
-        source_images=sources,
-        pixel_array=_frames(mask.array, found),
-        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
-        segment_descriptions=[
-            _described(label, number, authorship, release) for number, label in enumerate(found, 1)
-        ],
-        series_instance_uid=generate_uid(UID_PREFIX, ["series", *entropy]),
-        series_number=SERIES_NUMBER,
-        sop_instance_uid=generate_uid(UID_PREFIX, ["instance", *entropy]),
-        instance_number=1,
-        manufacturer=MAKER,
-        manufacturer_model_name="avatar",
-        software_versions=release,
-        device_serial_number="research use only",
-        content_creator_name=f"{authorship.drawn_by.replace('^', ' ').replace('=', ' ')}^",
-        content_description=authorship.description[:64],
-        series_description=f"Research use only: {authorship.description}"[:64],
-    )
 
 
 def _placed(inside: NDArray[np.bool_], affine: NDArray[np.float64], grid: Volume) -> Volume:
@@ -198,15 +169,13 @@ def _placed(inside: NDArray[np.bool_], affine: NDArray[np.float64], grid: Volume
     return grid.with_array(array)
 
 
-def _frames(array: NDArray[Any], labels: list[Label]) -> NDArray[np.uint8]:
+def _frames(array: NDArray[Any], labels: tuple[Label, ...]) -> NDArray[np.uint8]:
     """(slice, row, column, segment), as the images lie."""
     stacked = np.stack([array == label.value for label in labels], axis=-1)
     return np.ascontiguousarray(stacked.transpose(2, 1, 0, 3)).astype(np.uint8)
 
 
-def _described(
-    label: Label, number: int, authorship: Authorship, release: str
-) -> hd.seg.SegmentDescription:
+def _described(label: Label, number: int, authorship: Authorship) -> hd.seg.SegmentDescription:
     kind = label.code
     meant = codes.SCT.Neoplasm
     if kind is not None:
@@ -222,7 +191,7 @@ def _described(
         algorithm_identification=hd.AlgorithmIdentificationSequence(
             name=authorship.drawn_by if automatic else f"{MAKER}, edited by a reader",
             family=codes.DCM.ArtificialIntelligence,
-            version=release,
+            version=release(),
         ),
         display_color=hd.color.CIELabColor.from_rgb(
             *(int(label.color[n : n + 2], 16) for n in (1, 3, 5))
@@ -235,7 +204,3 @@ def _code(concept: Any) -> Code | None:
         return Code(scheme=concept.scheme_designator, value=concept.value, meaning=concept.meaning)
     except ValueError:  # a scheme that no label is coded in
         return None
-
-
-def _rounded(values: tuple[float, ...]) -> str:
-    return " x ".join(f"{v:.2f}" for v in values)

@@ -1,22 +1,29 @@
-"""DICOM RTSTRUCT to masks on grids of their own; LPS is met only here and in its sisters.
+"""DICOM RTSTRUCT to masks and back; LPS is met only here and in its sisters.
 
-A structure is drawn on voxels of 1 mm in the plane of its contours and as far apart as these; contours within
-each other are holes (the even-odd rule), and planes without a contour between others part a structure in two.
+Read without its series, a structure is drawn on voxels of 1 mm in the plane of its contours and as far apart as
+these; contours within each other are holes (the even-odd rule), and planes without a contour between others
+part a structure in two.
 """
 
 from __future__ import annotations
 
+import io
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from contourpy import contour_generator
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage
 from skimage.draw import polygon2mask
 
 from data.errors import ImageError
-from data.imaging import Volume
+from data.files import replace_atomically
+from data.imaging import Label, Segmentation, Volume
 from data.io.dicom import LPS_TO_RAS, read_dataset
+from data.io.dicom_made import MAKER, MODEL, SERIES_NUMBER, Authorship, OnSeries, on_series, release
 
 Points = NDArray[np.float64]
 
@@ -28,6 +35,15 @@ SINGLE_MM = 3.0
 UNEVEN = 0.1
 """Share of the distance between planes by which one may be off."""
 MOST_VOXELS = 200_000_000
+OFF_SLICE = 0.1
+"""Share of the distance between slices by which a contour may be off its slice."""
+DETACHED_STUDY = "1.2.840.10008.3.1.2.3.1"
+"""Retired, but what the attribute asks for: a study is referred to by its class."""
+FROM_SERIES = (
+    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyInstanceUID", "StudyID", "StudyDate",
+    "StudyTime", "AccessionNumber", "ReferringPhysicianName",
+)  # fmt: skip
+"""Attributes of patient and study that a new object has in common with its series."""
 
 
 @dataclass(frozen=True)
@@ -45,37 +61,187 @@ def read_rtstruct(path: Path) -> StructureSet:
         ImageError: not a DICOM structure set, damaged, without any contour, or with contours that are not
             flat or lie in planes of several directions.
     """
-    dataset = read_dataset(path, "structures are an RTSTRUCT, or NIfTI masks by their names")
-    if dataset.get("Modality") != "RTSTRUCT":
-        raise ImageError(
-            f"{path}: is {dataset.get('Modality', 'a file without a modality')}, not RTSTRUCT"
-        )
-    rois = {
-        str(roi.get("ROINumber", "")): roi for roi in dataset.get("StructureSetROISequence", [])
-    }
     drawn: dict[str, Volume] = {}
     empty = []
-    for item in dataset.get("ROIContourSequence", []):
-        number = str(item.get("ReferencedROINumber", ""))
-        if number not in rois:
-            raise ImageError(
-                f"{path}: contours of ROI {number or 'without a number'}, which it does not name"
-            )
-        roi = rois[number]
-        name = str(roi.get("ROIName", "")).strip() or f"ROI {number}"
-        name = f"{name} (ROI {number})" if name in drawn or name in empty else name
-        frame = str(roi.get("ReferencedFrameOfReferenceUID", "")) or None
-        contours = _contours(path, name, item)
-        mask = _drawn(path, name, contours, frame) if contours else None
+    for roi in _rois(path):
+        mask = _drawn(path, roi.name, roi.contours, roi.frame) if roi.contours else None
         if mask is not None and mask.array.any():
-            drawn[name] = mask
+            drawn[roi.name] = mask
         else:
-            empty.append(name)
+            empty.append(roi.name)
     if not drawn:
         raise ImageError(
             f"{path}: no closed contour in it; export the structures with their contours"
         )
     return StructureSet(drawn, tuple(empty))
+
+
+def read_rtstruct_on(path: Path, grid: Volume) -> dict[str, Volume]:
+    """All ROIs with contours as masks (0/1) on the grid of the series that they were drawn on.
+
+    A voxel is inside where its center is; contours within each other are holes (the even-odd rule).
+
+    Raises:
+        ImageError: as :func:`read_rtstruct`, or contours that do not lie in the slices of ``grid``.
+    """
+    to_voxels = np.linalg.inv(LPS_TO_RAS @ grid.affine)
+    found: dict[str, Volume] = {}
+    for roi in _rois(path):
+        mask = np.zeros(grid.shape, np.uint8)
+        for contour in roi.contours:
+            voxels = contour @ to_voxels[:3, :3].T + to_voxels[:3, 3]
+            k = int(np.rint(voxels[:, 2].mean()))
+            if (abs(voxels[:, 2] - k) > OFF_SLICE).any() or not 0 <= k < grid.shape[2]:
+                raise ImageError(
+                    f"{path}: {roi.name}: a contour lies between the slices of the series or beyond them; give "
+                    "the series that it was drawn on"
+                )
+            mask[:, :, k] ^= polygon2mask(grid.shape[:2], voxels[:, :2]).astype(np.uint8)
+        if mask.any():
+            found[roi.name] = grid.with_array(mask)
+    return found
+
+
+def write_rtstruct(
+    path: Path, segmentation: Segmentation, series: Path, authorship: Authorship
+) -> None:
+    """Contours of each label on every slice of a series, halfway between voxels in it and outside it.
+
+    Args:
+        path: of the new file.
+        segmentation: on the grid of ``series``, in whatever order of axes.
+        series: folder of the images that were segmented.
+        authorship: who drew it.
+
+    Raises:
+        ImageError: the mask is empty, or on another grid than the series.
+    """
+    with warnings.catch_warnings():  # of values that are the scanner's, not ours
+        warnings.filterwarnings("ignore", ".*exceeds the maximum length.*")
+        laid = on_series(segmentation, series)
+        dataset = _described(laid, authorship)
+        dataset.StructureSetROISequence, dataset.ROIContourSequence = [], []
+        dataset.RTROIObservationsSequence = []
+        for number, label in enumerate(laid.labels, 1):
+            _add_roi(dataset, laid, number, label, authorship)
+        content = io.BytesIO()
+        dataset.save_as(content, enforce_file_format=True)
+    replace_atomically(path, content.getvalue())
+
+
+def _described(laid: OnSeries, authorship: Authorship) -> Dataset:
+    """A structure set without structures: patient and study of the series, and what it refers to."""
+    first, meta = laid.sources[0], FileMetaDataset()
+    meta.MediaStorageSOPClassUID = RTStructureSetStorage
+    meta.MediaStorageSOPInstanceUID = laid.uid("RTSTRUCT", authorship)
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
+    for name in FROM_SERIES:
+        setattr(dataset, name, first.get(name, None))
+    dataset.SOPClassUID, dataset.SOPInstanceUID = (
+        RTStructureSetStorage,
+        meta.MediaStorageSOPInstanceUID,
+    )
+    if "SpecificCharacterSet" in first:
+        dataset.SpecificCharacterSet = first.SpecificCharacterSet
+    dataset.Modality, dataset.Manufacturer, dataset.ManufacturerModelName = "RTSTRUCT", MAKER, MODEL
+    dataset.SoftwareVersions, dataset.OperatorsName = release(), authorship.person
+    dataset.SeriesInstanceUID = laid.uid("RTSTRUCT series", authorship)
+    dataset.SeriesNumber, dataset.InstanceNumber = SERIES_NUMBER + 1, 1
+    dataset.SeriesDescription = authorship.title
+    dataset.StructureSetLabel, dataset.StructureSetName = "avatar mask", authorship.title
+    dataset.StructureSetDate = dataset.StructureSetTime = None
+    dataset.ApprovalStatus = "UNAPPROVED"
+    images = []
+    for source in laid.sources:
+        images.append(_refers_to(source))
+    of_series, of_study, frame = Dataset(), Dataset(), Dataset()
+    of_series.SeriesInstanceUID, of_series.ContourImageSequence = first.SeriesInstanceUID, images
+    of_study.ReferencedSOPClassUID = DETACHED_STUDY
+    of_study.ReferencedSOPInstanceUID = first.StudyInstanceUID
+    of_study.RTReferencedSeriesSequence = [of_series]
+    frame.FrameOfReferenceUID = first.FrameOfReferenceUID
+    frame.RTReferencedStudySequence = [of_study]
+    dataset.FrameOfReferenceUID = first.FrameOfReferenceUID
+    dataset.PositionReferenceIndicator = first.get("PositionReferenceIndicator", None)
+    dataset.ReferencedFrameOfReferenceSequence = [frame]
+    return dataset
+
+
+def _add_roi(
+    dataset: Dataset, laid: OnSeries, number: int, label: Label, authorship: Authorship
+) -> None:
+    roi, drawn, seen = Dataset(), Dataset(), Dataset()
+    roi.ROINumber, roi.ROIName = number, label.name
+    roi.ReferencedFrameOfReferenceUID = laid.sources[0].FrameOfReferenceUID
+    roi.ROIGenerationAlgorithm = "AUTOMATIC" if authorship.automatic else "SEMIAUTOMATIC"
+    drawn.ReferencedROINumber, drawn.ContourSequence = number, []
+    drawn.ROIDisplayColor = [int(label.color[n : n + 2], 16) for n in (1, 3, 5)]
+    to_lps = LPS_TO_RAS @ laid.mask.affine
+    for k, source in enumerate(laid.sources):
+        for line in _outlines(laid.mask.array[:, :, k] == label.value):
+            points = np.column_stack([line, np.full(len(line), float(k))])
+            contour = Dataset()
+            contour.ContourImageSequence = [_refers_to(source)]
+            contour.ContourGeometricType = "CLOSED_PLANAR"
+            contour.NumberOfContourPoints = len(points)
+            placed = points @ to_lps[:3, :3].T + to_lps[:3, 3]
+            contour.ContourData = [f"{v:.4f}" for v in placed.ravel()]
+            drawn.ContourSequence.append(contour)
+    seen.ObservationNumber = seen.ReferencedROINumber = number
+    seen.RTROIInterpretedType, seen.ROIInterpreter = "GTV", authorship.person
+    dataset.StructureSetROISequence.append(roi)
+    dataset.ROIContourSequence.append(drawn)
+    dataset.RTROIObservationsSequence.append(seen)
+
+
+def _outlines(section: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
+    """Closed lines about a slice's voxels, (points, 2) in voxels, the first point not repeated."""
+    padded = np.pad(section.astype(float), 1)
+    lines = contour_generator(z=padded.T).lines(0.5)  # x along the first axis
+    return [np.asarray(line)[:-1] - 1.0 for line in lines]
+
+
+def _refers_to(source: Dataset) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = (
+        source.SOPClassUID,
+        source.SOPInstanceUID,
+    )
+    return item
+
+
+@dataclass(frozen=True)
+class _Roi:
+    """One named structure as it is in the file."""
+
+    name: str
+    frame: str | None
+    contours: list[Points]
+
+
+def _rois(path: Path) -> list[_Roi]:
+    dataset = read_dataset(path, "structures are an RTSTRUCT, or NIfTI masks by their names")
+    if dataset.get("Modality") != "RTSTRUCT":
+        raise ImageError(
+            f"{path}: is {dataset.get('Modality', 'a file without a modality')}, not RTSTRUCT"
+        )
+    named = {
+        str(roi.get("ROINumber", "")): roi for roi in dataset.get("StructureSetROISequence", [])
+    }
+    found: dict[str, _Roi] = {}
+    for item in dataset.get("ROIContourSequence", []):
+        number = str(item.get("ReferencedROINumber", ""))
+        if number not in named:
+            raise ImageError(
+                f"{path}: contours of ROI {number or 'without a number'}, which it does not name"
+            )
+        roi = named[number]
+        name = str(roi.get("ROIName", "")).strip() or f"ROI {number}"
+        name = f"{name} (ROI {number})" if name in found else name
+        frame = str(roi.get("ReferencedFrameOfReferenceUID", "")) or None
+        found[name] = _Roi(name, frame, _contours(path, name, item))
+    return list(found.values())
 
 
 def _contours(path: Path, name: str, item: Dataset) -> list[Points]:

@@ -9,68 +9,22 @@ import tarfile
 import numpy as np
 import pydicom
 import pytest
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from dicom_files import ORIENTATIONS, drawn, write_series
 
 from data.errors import ImageError
 from data.imaging import Segmentation, Volume
 from data.io.dicom import read_dicom_series
-from data.io.dicom_seg import Authorship, as_label_map, read_dicom_seg, write_dicom_seg
+from data.io.dicom_made import Authorship
+from data.io.dicom_seg import as_label_map, read_dicom_seg, write_dicom_seg
 from pipelines.sites.generic import LABELS as LESION
 from pipelines.sites.glioma import LABELS
 
 ADA = Authorship(drawn_by="Ada", automatic=False, description="mask version 1, signed by Ada")
-ORIENTATIONS = {
-    "axial": [1, 0, 0, 0, 1, 0],
-    "coronal": [1, 0, 0, 0, 0, -1],
-    "oblique": [0.8, 0.6, 0, 0, 0, -1],
-}
-
-
-def write_series(folder, orientation, count=6):
-    """MR slices of 9 x 7 voxels, 0.9 x 1.2 x 3 mm."""
-    folder.mkdir()
-    row, column = np.array(orientation, float).reshape(2, 3)
-    study, series, frame = generate_uid(), generate_uid(), generate_uid()
-    for k in range(count):
-        meta = FileMetaDataset()
-        meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.4"
-        meta.MediaStorageSOPInstanceUID = generate_uid()
-        ds = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
-        ds.SOPClassUID, ds.SOPInstanceUID = (
-            meta.MediaStorageSOPClassUID,
-            meta.MediaStorageSOPInstanceUID,
-        )
-        ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.FrameOfReferenceUID = study, series, frame
-        ds.Modality, ds.PatientID, ds.PatientName = "MR", "P1", "Doe^Jo"
-        ds.PatientBirthDate = ds.PatientSex = ds.StudyDate = ds.StudyTime = ""
-        ds.AccessionNumber = ds.StudyID = ds.ReferringPhysicianName = ds.Manufacturer = ""
-        ds.SeriesNumber, ds.InstanceNumber, ds.PositionReferenceIndicator = 1, k + 1, ""
-        ds.Rows, ds.Columns, ds.SamplesPerPixel = 7, 9, 1
-        ds.PhotometricInterpretation = "MONOCHROME2"
-        ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 16, 15, 0
-        ds.PixelSpacing, ds.SliceThickness = [1.2, 0.9], 3
-        ds.ImageOrientationPatient = list(orientation)
-        ds.ImagePositionPatient = [
-            float(v) for v in np.array([4, -6, 9]) + 3 * k * np.cross(row, column)
-        ]
-        ds.PixelData = np.full((7, 9), 50 + k, "<u2").tobytes()
-        ds.save_as(folder / f"{k}.dcm", enforce_file_format=True)
-    return folder
 
 
 @pytest.fixture
 def series(tmp_path):
     return write_series(tmp_path / "series", ORIENTATIONS["axial"])
-
-
-def drawn(image):
-    array = np.zeros(image.shape, np.uint8)
-    array[1:4, 2:5, 1:3] = 1
-    array[5, 1, 2] = 3
-    array[0, 0, -1] = 2
-    return image.with_array(array)
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS.values(), ids=ORIENTATIONS)
@@ -128,7 +82,7 @@ def test_what_cannot_be_a_mask_of_the_series_is_refused_by_name(series, tmp_path
     mask = drawn(image)
     path = tmp_path / "m.dcm"
     empty = Segmentation(image.with_array(np.zeros(image.shape, np.uint8)), LABELS)
-    with pytest.raises(ImageError, match="at least one segment"):
+    with pytest.raises(ImageError, match="mask is empty"):
         write_dicom_seg(path, empty, series, ADA)
     other = Segmentation(Volume(mask.array[1:], mask.affine), LABELS)
     with pytest.raises(ImageError, match="give the series that was segmented"):

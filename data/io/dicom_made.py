@@ -1,0 +1,88 @@
+"""What the DICOM objects that are made here have in common: the series they are about, and who made them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, generate_uid
+
+from data.errors import ImageError
+from data.imaging import Label, Segmentation, Volume
+from data.io.dicom import read_dicom_series, read_slices
+
+MAKER, MODEL = "Cancer Avatars", "avatar"
+SERIES_NUMBER = 900
+"""High, so that viewers list what was made here behind what the scanner made."""
+LONGEST_STUDY_ID = 16
+LONGEST_TEXT = 64
+
+
+@dataclass(frozen=True)
+class Authorship:
+    """Who drew a mask that is written, and what the object says about it."""
+
+    drawn_by: str
+    automatic: bool
+    description: str
+
+    @property
+    def person(self) -> str:
+        """As DICOM writes a person's name, all of it in the first component."""
+        return f"{self.drawn_by.replace('^', ' ').replace('=', ' ')}^"
+
+    @property
+    def title(self) -> str:
+        """What lists of series show."""
+        return f"Research use only: {self.description}"[:LONGEST_TEXT]
+
+
+@dataclass(frozen=True)
+class OnSeries:
+    """A mask in the voxel order of a series, the series' files in the order of its slices, and the labels
+    that occur.
+    """
+
+    mask: Volume
+    sources: tuple[Dataset, ...]
+    labels: tuple[Label, ...]
+
+    def uid(self, what: str, authorship: Authorship) -> UID:
+        """The same for the same mask of the same series with the same words by the same hand."""
+        series = str(self.sources[0].SeriesInstanceUID)
+        told = [authorship.drawn_by, authorship.description]
+        return generate_uid("2.25.", [what, self.mask.content_sha256, series, *told])
+
+
+def on_series(segmentation: Segmentation, series: Path) -> OnSeries:
+    """Lay a mask on the series that was segmented; axes are turned or flipped, nothing is interpolated.
+
+    Raises:
+        ImageError: the series cannot be read or lies on another grid, or the mask is empty.
+    """
+    image = read_dicom_series(series)
+    mask = segmentation.volume.reoriented(image.axis_codes)
+    if not mask.same_grid(image):
+        raise ImageError(
+            f"{series}: has {image.shape} voxels of {_rounded(image.spacing_mm)} mm, the mask "
+            f"{mask.shape} of {_rounded(mask.spacing_mm)} mm or elsewhere; give the series that was segmented"
+        )
+    found = tuple(x for x in segmentation.labels.labels if (mask.array == x.value).any())
+    if not found:
+        raise ImageError(f"{series}: the mask is empty, there is nothing to write")
+    sources = tuple(dataset for _, dataset in read_slices(series))
+    for source in sources:
+        if len(str(source.get("StudyID", ""))) > LONGEST_STUDY_ID:
+            source.StudyID = None  # not of DICOM's form; unknown is allowed
+    return OnSeries(Volume(mask.array, image.affine, image.frame_of_reference_uid), sources, found)
+
+
+def release() -> str:
+    """Of this project."""
+    return version("cancer-avatars")
+
+
+def _rounded(values: tuple[float, ...]) -> str:
+    return " x ".join(f"{v:.2f}" for v in values)
