@@ -31,6 +31,9 @@ const MORE_KEYS = [
   ["Right drag", "window"], ["?", "these keys"],
 ];
 
+// Drafts of this case, and of no other with the same patient's name: the mask before review is part of it.
+const nameOf = ({ patient, day, before_review }) => `${patient}:${day}:${before_review}`;
+
 class Editor {
   constructor(root, data, tell) {
     Object.assign(this, {
@@ -42,7 +45,7 @@ class Editor {
 
   find(selector) { return this.root.querySelector(selector); }
 
-  get name() { return `${this.data.patient}:${this.data.day}`; }
+  get name() { return nameOf(this.data); }
 
   get dirty() { return this.history && this.history.done.at(-1) !== this.savedMark; }
 
@@ -698,7 +701,7 @@ class Editor {
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const known = editors.get(parentElement);
-  if (known && known.name === `${data.patient}:${data.day}`) {
+  if (known && known.name === nameOf(data)) {
     known.tell = setTriggerValue;
     known.follow(data);
     return;

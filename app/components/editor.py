@@ -35,6 +35,7 @@ def mask_editor(
             "sequences": shown_sequences(scan, store),
             "first": default_sequence(scan),
             "mask": case.mask().sha256,
+            "before_review": case.mask(0).sha256,
             "version": review.version,
             "signed": review.status == "signed" and signed is not None,
             "reader": reader,
