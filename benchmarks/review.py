@@ -63,6 +63,8 @@ MARKS = """() => Object.fromEntries(["start", "image", "overlay"].map(
   (n) => [n, performance.getEntriesByName(`avatar-${n}`)[0]?.startTime]))"""
 DRAWN = """(count) => {
   const e = window.avatarEditor, { map } = e;
+  const wait = () => // until it is drawn: reading a pixel back needs it
+    e.nv.gl.readPixels(0, 0, 1, 1, e.nv.gl.RGBA, e.nv.gl.UNSIGNED_BYTE, new Uint8Array(4));
   const middle = e.dims.map((n) => Math.floor(n / 2));
   const stroke = (plane) => {
     const spent = [];
@@ -75,7 +77,7 @@ DRAWN = """(count) => {
       e.extend(at);
       cancelAnimationFrame(e.drawing);
       e.paint();
-      e.nv.gl.finish();
+      wait();
       spent.push(performance.now() - begun);
     }
     e.release();
@@ -86,7 +88,7 @@ DRAWN = """(count) => {
   for (let n = 0; n < 40; n++) {
     const begun = performance.now();
     e.nv.moveCrosshairInVox(0, 0, n % 2 ? 1 : -1);
-    e.nv.gl.finish();
+    wait();
     scrolled.push(performance.now() - begun);
   }
   return { drawn, scrolled };
