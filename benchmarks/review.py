@@ -9,15 +9,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +26,12 @@ from data.store import AvatarStore
 from models.measurement import measure
 from pipelines.sites.glioma import LABELS
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from browser import CHROMIUM, FLAGS, serve  # as the browser tests start it
+
 OPENINGS = 3
 STROKES = 200
 SHAPE = (240, 240, 155)
-FLAGS = ["--no-sandbox", "--headless=new", "--use-gl=angle", "--use-angle=swiftshader",
-         "--enable-unsafe-swiftshader"]  # fmt: skip
 BARE = """async ({ header, token, files }) => {
   const started = performance.now();
   const blobs = await Promise.all(files.map(async (f) =>
@@ -127,26 +122,6 @@ def make_case(store: AvatarStore) -> str:
     return "benchmark"
 
 
-def serve(store: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """The board on a free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "app.cli", "board", "--store", str(store), "--port", str(port)],
-        env={**os.environ, "AVATAR_BROWSER_TEST": "1"},
-        stdout=subprocess.DEVNULL,
-    )
-    address = f"http://127.0.0.1:{port}"
-    for _ in range(240):
-        try:
-            urllib.request.urlopen(f"{address}/_stcore/health", timeout=1).close()  # noqa: S310  # http alone
-            return process, address
-        except OSError:
-            time.sleep(0.25)
-    raise SystemExit("the board did not start")
-
-
 def opened(page: Page, address: str, patient: str) -> dict[str, float]:
     """One opening of the editor, in ms from its start, and what the page took before."""
     page.goto(f"{address}/review?patient={patient}")
@@ -207,9 +182,8 @@ def main() -> int:
 
 def measured(address: str, patient: str) -> dict[str, object]:
     """All figures of one run."""
-    chromium = os.environ.get("AVATAR_CHROMIUM") or shutil.which("chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         page.set_default_timeout(120_000)
         opened(page, address, patient)  # the server's first; caches are warm after it

@@ -97,8 +97,8 @@ def find_case(store: AvatarStore, patient_id: str, day: float | None = None) -> 
         scan = next((s for s in avatar.scans if s.day == day), None)
     if scan is None:
         days = ", ".join(f"{s.day:g}" for s in avatar.scans) or "none"
-        which = "a scan" if day is None else f"a scan of day {day:g}"
-        raise ReviewError(f"{patient_id}: there is no {which.removeprefix('a ')}; scans: {days}")
+        which = "scan" if day is None else f"scan of day {day:g}"
+        raise ReviewError(f"{patient_id}: there is no {which}; scans: {days}")
     return ReviewCase(avatar, scan, store.review(patient_id, scan.day))
 
 

@@ -8,7 +8,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 import urllib.request
 from pathlib import Path
 
@@ -28,10 +27,12 @@ FLAGS = [
 ]
 SHOTS = Path(os.environ.get("AVATAR_SCREENSHOTS", "runs/screenshots"))
 PICK_MS = 3000
+ASKED_AGAIN_S = 0.25
 PATIENCE_MS = int(os.environ.get("AVATAR_PATIENCE_MS", "90000"))
 
 
 def serve(store: Path):
+    """The board as a process and its address, once it answers."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -47,9 +48,9 @@ def serve(store: Path):
             with urllib.request.urlopen(f"{address}/_stcore/health", timeout=1):
                 return process, address
         except OSError:
-            if process.poll() is not None:
-                break
-            threading.Event().wait(0.25)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(ASKED_AGAIN_S)
+                break  # it has ended
     process.kill()
     raise AssertionError("the board did not start")
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+
 import numpy as np
+import pytest
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+from data.io.dicom_made import Authorship
+
+ADA = Authorship(drawn_by="Ada", automatic=False, description="mask version 1, signed by Ada")
 
 ORIENTATIONS = {
     "axial": [1, 0, 0, 0, 1, 0],
@@ -53,3 +61,12 @@ def drawn(image):
     array[5, 1, 2] = 3
     array[0, 0, -1] = 2
     return image.with_array(array)
+
+
+def errors_of_dciodvfy(path):
+    """What dicom3tools finds wrong with a file; the test is skipped where it is not installed."""
+    if shutil.which("dciodvfy") is None:
+        pytest.skip("dciodvfy is not installed; 'make system' installs Debian's dicom3tools")
+    done = subprocess.run(["dciodvfy", path], capture_output=True, text=True, check=False)
+    assert done.stderr, "it says at least which kind of object it is"
+    return [line for line in done.stderr.splitlines() if line.startswith("Error")]

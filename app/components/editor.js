@@ -65,6 +65,7 @@ class Editor {
     if (this.data.start) this.volumes.goTo(this.nv, this.data.start);
     await this.recall();
     this.listen();
+    this.count();
     this.refresh();
   }
 
@@ -218,11 +219,9 @@ class Editor {
     state.textContent = this.failed || (dirty ? `Unsaved edits on version ${this.version}, kept in this browser` : `Version ${this.version}${data.signed ? ", signed" : ""}`);
     this.find(".save").textContent = `Save as version ${this.version + 1}`;
     this.find(".sign").textContent = `Sign version ${this.version}`;
-    this.count();
   }
 
   count() {
-    if (!this.labels) return;
     const voxels = new Uint32Array(256);
     for (const value of this.labels) voxels[value]++;
     const [dx, dy, dz] = this.grid.spacing;
@@ -376,9 +375,7 @@ class Editor {
 
   changed() {
     this.failed = "";
-    this.nv.drawBitmap = this.labels;
-    this.nv.refreshDrawing(true);
-    this.refresh();
+    this.redraw();
     clearTimeout(this.drafting);
     this.drafting = setTimeout(() => this.draft(), DRAFT_MS);
   }
@@ -531,9 +528,16 @@ class Editor {
       this.history.clear();
       this.savedMark = this.history.done.at(-1);
       await this.drafts.dropDraft(this.name);
-      this.nv.drawBitmap = this.labels;
-      this.nv.refreshDrawing(true);
+      this.redraw();
     });
+  }
+
+  // All labels anew: on the graphics card, and counted.
+  redraw() {
+    this.nv.drawBitmap = this.labels;
+    this.nv.refreshDrawing(true);
+    this.count();
+    this.refresh();
   }
 
   // --- edits that outlive the page -----------------------------------------------------------------------
@@ -556,10 +560,8 @@ class Editor {
     if (!edit) return;
     this.labels.set(kept);
     this.history.push(edit);
-    this.nv.drawBitmap = this.labels;
-    this.nv.refreshDrawing(true);
+    this.redraw();
     const when = new Date(found.at).toLocaleString();
-    this.recalled = true;
     this.failed = `Unsaved edits of ${when} are back; Undo drops them`;
     if (found.base !== this.version) {
       this.version = found.base;

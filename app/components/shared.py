@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
 from app.views import window_of
-from data.avatar import Scan
+from data.avatar import Scan, VolumeRef
+from data.imaging import AFFINE_TOLERANCE_MM
 from data.store import AvatarStore
 
 HERE = Path(__file__).parent
@@ -29,15 +33,17 @@ def component(name: str) -> Any:
 
 def shown_sequences(scan: Scan, store: AvatarStore) -> list[dict[str, Any]]:
     """Sequences with their display range, and whether they lie on the mask's grid."""
-    return [
-        {
-            "name": name,
-            "sha256": ref.sha256,
-            "window": _window(store, ref.sha256, name, scan),
-            "on_grid": _on_grid(store, ref.sha256, scan.segmentation.sha256, name, scan),
-        }
-        for name, ref in scan.sequences.items()
-    ]
+    mask = _seen(store, scan.segmentation.sha256, scan.segmentation)
+    found = []
+    for name, ref in scan.sequences.items():
+        seen = _seen(store, ref.sha256, ref)
+        on_grid = ref.shape == scan.segmentation.shape and np.allclose(
+            seen.affine, mask.affine, rtol=0.0, atol=AFFINE_TOLERANCE_MM
+        )
+        found.append(
+            {"name": name, "sha256": ref.sha256, "window": seen.window, "on_grid": bool(on_grid)}
+        )
+    return found
 
 
 def in_test() -> bool:
@@ -45,12 +51,15 @@ def in_test() -> bool:
     return os.environ.get("AVATAR_BROWSER_TEST") == "1"
 
 
-@st.cache_data(show_spinner=False)
-def _window(_store: AvatarStore, sha256: str, name: str, _scan: Scan) -> tuple[float, float]:
-    return window_of(_store.volume(_scan.sequences[name]))
+@dataclass(frozen=True)
+class _Seen:
+    """What is asked of a stored volume whenever it is shown."""
+
+    window: tuple[float, float]
+    affine: NDArray[np.float64]
 
 
 @st.cache_data(show_spinner=False)
-def _on_grid(_store: AvatarStore, sha256: str, mask_sha256: str, name: str, _scan: Scan) -> bool:
-    mask = _store.volume(_scan.segmentation)
-    return _store.volume(_scan.sequences[name]).same_grid(mask)
+def _seen(_store: AvatarStore, sha256: str, _ref: VolumeRef) -> _Seen:
+    volume = _store.volume(_ref)
+    return _Seen(window_of(volume), volume.affine)

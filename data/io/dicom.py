@@ -42,7 +42,11 @@ def read_dicom_series(folder: Path) -> Volume:
         ImageError: no images, an unreadable or truncated file, several series, a missing, repeated or
             tilted slice, pixel data that cannot be decoded, or a PET that cannot be brought to SUV.
     """
-    slices = read_slices(folder)
+    return volume_of(folder, read_slices(folder))
+
+
+def volume_of(folder: Path, slices: list[tuple[Path, Dataset]]) -> Volume:
+    """The volume of files that :func:`read_slices` read in a folder; see :func:`read_dicom_series`."""
     first = slices[0][1]
     row_cosine, column_cosine, normal = _directions(first)
     step = _slice_step(folder, slices, normal)

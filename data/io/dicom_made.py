@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -10,8 +14,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, generate_uid
 
 from data.errors import ImageError
+from data.files import replace_atomically
 from data.imaging import Label, Segmentation, Volume
-from data.io.dicom import read_dicom_series, read_slices
+from data.io.dicom import read_slices, volume_of
 
 MAKER, MODEL = "Cancer Avatars", "avatar"
 SERIES_NUMBER = 900
@@ -62,7 +67,8 @@ def on_series(segmentation: Segmentation, series: Path) -> OnSeries:
     Raises:
         ImageError: the series cannot be read or lies on another grid, or the mask is empty.
     """
-    image = read_dicom_series(series)
+    slices = read_slices(series)
+    image = volume_of(series, slices)
     mask = segmentation.volume.reoriented(image.axis_codes)
     if not mask.same_grid(image):
         raise ImageError(
@@ -72,11 +78,27 @@ def on_series(segmentation: Segmentation, series: Path) -> OnSeries:
     found = tuple(x for x in segmentation.labels.labels if (mask.array == x.value).any())
     if not found:
         raise ImageError(f"{series}: the mask is empty, there is nothing to write")
-    sources = tuple(dataset for _, dataset in read_slices(series))
+    sources = tuple(dataset for _, dataset in slices)
     for source in sources:
         if len(str(source.get("StudyID", ""))) > LONGEST_STUDY_ID:
             source.StudyID = None  # not of DICOM's form; unknown is allowed
     return OnSeries(Volume(mask.array, image.affine, image.frame_of_reference_uid), sources, found)
+
+
+@contextmanager
+def despite_the_source() -> Iterator[None]:
+    """Leave out warnings of values that are the scanner's, not ours."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*unlikely to represent the intended person name.*")
+        warnings.filterwarnings("ignore", ".*exceeds the maximum length.*")
+        yield
+
+
+def write_dicom(path: Path, dataset: Dataset) -> None:
+    """One file, all of it or nothing."""
+    content = io.BytesIO()
+    dataset.save_as(content, enforce_file_format=True)
+    replace_atomically(path, content.getvalue())
 
 
 def release() -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,6 @@ from numpy.typing import NDArray
 from pydicom.sr.codedict import codes
 
 from data.errors import ImageError
-from data.files import replace_atomically
 from data.imaging import Code, Label, LabelTable, Segmentation, Volume
 from data.io.dicom import LPS_TO_RAS, read_dataset
 from data.io.dicom_made import (
@@ -23,8 +20,10 @@ from data.io.dicom_made import (
     MODEL,
     SERIES_NUMBER,
     Authorship,
+    despite_the_source,
     on_series,
     release,
+    write_dicom,
 )
 
 PLACED_VOXELS = 0.1
@@ -121,9 +120,7 @@ def write_dicom_seg(
     Raises:
         ImageError: the mask is empty, or on another grid than the series.
     """
-    with warnings.catch_warnings():  # of values that are the scanner's, not ours
-        warnings.filterwarnings("ignore", ".*unlikely to represent the intended person name.*")
-        warnings.filterwarnings("ignore", ".*exceeds the maximum length.*")
+    with despite_the_source():
         laid = on_series(segmentation, series)
         made = hd.seg.Segmentation(
             source_images=laid.sources,
@@ -144,9 +141,7 @@ def write_dicom_seg(
             content_description=authorship.description[:LONGEST_TEXT],
             series_description=authorship.title,
         )
-    content = io.BytesIO()
-    made.save_as(content, enforce_file_format=True)
-    replace_atomically(path, content.getvalue())
+        write_dicom(path, made)
 
 
 def _placed(inside: NDArray[np.bool_], affine: NDArray[np.float64], grid: Volume) -> Volume:

@@ -7,8 +7,6 @@ part a structure in two.
 
 from __future__ import annotations
 
-import io
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,10 +18,19 @@ from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage
 from skimage.draw import polygon2mask
 
 from data.errors import ImageError
-from data.files import replace_atomically
 from data.imaging import Label, Segmentation, Volume
 from data.io.dicom import LPS_TO_RAS, read_dataset
-from data.io.dicom_made import MAKER, MODEL, SERIES_NUMBER, Authorship, OnSeries, on_series, release
+from data.io.dicom_made import (
+    MAKER,
+    MODEL,
+    SERIES_NUMBER,
+    Authorship,
+    OnSeries,
+    despite_the_source,
+    on_series,
+    release,
+    write_dicom,
+)
 
 Points = NDArray[np.float64]
 
@@ -116,17 +123,14 @@ def write_rtstruct(
     Raises:
         ImageError: the mask is empty, or on another grid than the series.
     """
-    with warnings.catch_warnings():  # of values that are the scanner's, not ours
-        warnings.filterwarnings("ignore", ".*exceeds the maximum length.*")
+    with despite_the_source():
         laid = on_series(segmentation, series)
         dataset = _described(laid, authorship)
         dataset.StructureSetROISequence, dataset.ROIContourSequence = [], []
         dataset.RTROIObservationsSequence = []
         for number, label in enumerate(laid.labels, 1):
             _add_roi(dataset, laid, number, label, authorship)
-        content = io.BytesIO()
-        dataset.save_as(content, enforce_file_format=True)
-    replace_atomically(path, content.getvalue())
+        write_dicom(path, dataset)
 
 
 def _described(laid: OnSeries, authorship: Authorship) -> Dataset:
@@ -152,9 +156,7 @@ def _described(laid: OnSeries, authorship: Authorship) -> Dataset:
     dataset.StructureSetLabel, dataset.StructureSetName = "avatar mask", authorship.title
     dataset.StructureSetDate = dataset.StructureSetTime = None
     dataset.ApprovalStatus = "UNAPPROVED"
-    images = []
-    for source in laid.sources:
-        images.append(_refers_to(source))
+    images = [_refers_to(source) for source in laid.sources]
     of_series, of_study, frame = Dataset(), Dataset(), Dataset()
     of_series.SeriesInstanceUID, of_series.ContourImageSequence = first.SeriesInstanceUID, images
     of_study.ReferencedSOPClassUID = DETACHED_STUDY

@@ -38,8 +38,9 @@ def doubtful_regions(disagreement: Volume) -> tuple[DoubtfulRegion, ...]:
     ml = np.bincount(parts.ravel())[1:] * voxel_ml
     held = ndimage.sum_labels(disagreement.array, parts, np.arange(1, count + 1))
     order = [int(n) for n in np.argsort(-held) if ml[n] >= SMALLEST_ML][:MOST_REGIONS]
-    found = []
-    for n, box in ((n, ndimage.find_objects(parts)[n]) for n in order):
+    boxes, found = ndimage.find_objects(parts), []
+    for n in order:
+        box = boxes[n]
         depth = ndimage.distance_transform_edt(np.pad(parts[box] == n + 1, 1))[1:-1, 1:-1, 1:-1]
         corner = np.array([side.start for side in box])
         deepest = corner + np.array(np.unravel_index(int(np.argmax(depth)), depth.shape))

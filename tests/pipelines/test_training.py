@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -113,7 +112,6 @@ def test_a_training_that_was_stopped_ends_with_the_weights_of_one_that_was_not(
     tmp_path, small_heads, monkeypatch
 ):
     monkeypatch.setattr(training, "get_context", lambda kind: _InProcess())
-    monkeypatch.setattr(_InProcess, "made", {})
     monkeypatch.setattr(glioma_samples, "atlas_heads", lambda: small_heads)
     whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
     assert train(config(), whole, source())
@@ -129,7 +127,6 @@ def test_a_training_that_was_stopped_ends_with_the_weights_of_one_that_was_not(
 @pytest.mark.slow
 def test_a_checkpoint_of_another_config_is_refused(tmp_path, small_heads, monkeypatch):
     monkeypatch.setattr(training, "get_context", lambda kind: _InProcess())
-    monkeypatch.setattr(_InProcess, "made", {})
     monkeypatch.setattr(glioma_samples, "atlas_heads", lambda: small_heads)
     path = tmp_path / "net.safetensors"
     assert not train(config(), path, source(), stop_after_seconds=0.0)
@@ -153,8 +150,6 @@ def test_about_the_share_asked_for_is_taught():
 class _InProcess:
     """The part of a multiprocessing context that training uses, without processes."""
 
-    made: ClassVar[dict[int, list]] = {}  # the same sample for the same number, whoever asks
-
     def Pool(self, workers, start, arguments):
         start(*arguments)
         return self
@@ -169,11 +164,10 @@ class _InProcess:
         return None
 
     def map_async(self, make, indices, chunksize):
+        made = [make(n) for n in indices]
+
         class Made:
-            def get(_):
-                for n in indices:
-                    if n not in self.made:
-                        self.made[n] = make(n)
-                return [self.made[n] for n in indices]
+            def get(self):
+                return made
 
         return Made()
