@@ -149,6 +149,28 @@ def flagship_case(shared, tmp_path_factory):
     return case
 
 
+FLAGSHIPS = ("TCGA-FG-6692", "TCGA-DU-7294")
+
+
+@pytest.fixture(scope="session")
+def flagship_masks(shared, tmp_path_factory) -> Path:
+    """A store with both real patients from their consensus masks; to be copied, not changed."""
+    from pipelines.assemble import run_study
+    from pipelines.shared_studies import write_shared_study
+
+    def make(folder: Path) -> None:
+        with AvatarStore(folder / "store") as store:
+            for patient in FLAGSHIPS:
+                study = write_shared_study(patient, folder / patient)
+                given = yaml.safe_load((study / "study.yaml").read_text())
+                mask = shared / "glioma" / patient / f"{patient}_consensus_seg.nii.gz"
+                given["scans"][0]["segmentation"] = str(mask)
+                (study / "study.yaml").write_text(yaml.safe_dump(given))
+                run_study(study, store)
+
+    return made_once(tmp_path_factory, "flagship-masks", make) / "store"
+
+
 @pytest.fixture
 def make_study(tmp_path: Path):
     """:func:`write_study` in a folder of the test's own."""

@@ -175,11 +175,11 @@ def tumor_side(page):
 @pytest.mark.slow
 @pytest.mark.parametrize("patient", ["TCGA-DU-7294", "TCGA-FG-6692"])
 def test_a_flagship_patient_opens_with_overlay_variants_survival_and_simulation(
-    flagship_case, tmp_path, page, patient
+    flagship_masks, tmp_path, page, patient
 ):
     from data.store import AvatarStore
 
-    folder = flagship_case(patient) / "store"
+    folder = shutil.copytree(flagship_masks, tmp_path / "store")
     with AvatarStore(folder) as store:
         avatar = store.get(patient)
     process, address = serve(folder)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
-import yaml
+from conftest import FLAGSHIPS
 
 from data.errors import RegimenError
 from data.store import AvatarStore
@@ -12,32 +14,21 @@ from models.spatial import grow_member
 from models.tissue import CSF, GREY, WHITE
 from pipelines.assemble import run_study
 from pipelines.config import find_regimen, twin_prior
-from pipelines.shared_studies import write_shared_study
 from pipelines.simulate import forecasts_of, simulate_avatar
 from pipelines.space import spatial_twin_of, tumor_in_space
 
-PATIENTS = ("TCGA-FG-6692", "TCGA-DU-7294")
-
 
 @pytest.fixture(scope="module")
-def run(shared, tmp_path_factory):
+def run(flagship_masks, tmp_path_factory):
     """Both patients from their real masks."""
-    folder = tmp_path_factory.mktemp("space")
-    with AvatarStore(folder / "store") as store:
-        avatars = {}
-        for patient in PATIENTS:
-            study = write_shared_study(patient, folder / patient)
-            given = yaml.safe_load((study / "study.yaml").read_text())
-            mask = shared / "glioma" / patient / f"{patient}_consensus_seg.nii.gz"
-            given["scans"][0]["segmentation"] = str(mask)
-            (study / "study.yaml").write_text(yaml.safe_dump(given))
-            avatars[patient] = run_study(study, store)
-        yield store, avatars
+    folder = shutil.copytree(flagship_masks, tmp_path_factory.mktemp("space") / "store")
+    with AvatarStore(folder) as store:
+        yield store, {patient: store.get(patient) for patient in FLAGSHIPS}
 
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("space")
-@pytest.mark.parametrize("patient", PATIENTS)
+@pytest.mark.parametrize("patient", FLAGSHIPS)
 def test_fluid_is_dark_on_flair_and_white_matter_bright_on_t1(run, patient):
     store, avatars = run
     scan = avatars[patient].latest_scan
@@ -60,7 +51,7 @@ def test_fluid_is_dark_on_flair_and_white_matter_bright_on_t1(run, patient):
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("space")
-@pytest.mark.parametrize("patient", PATIENTS)
+@pytest.mark.parametrize("patient", FLAGSHIPS)
 @pytest.mark.parametrize("regimen", ["observation", "stupp"])
 def test_cells_stay_in_the_brain_and_out_of_the_ventricles(run, patient, regimen):
     store, avatars = run
@@ -92,7 +83,7 @@ def test_cells_stay_in_the_brain_and_out_of_the_ventricles(run, patient, regimen
 @pytest.mark.xdist_group("space")
 def test_the_edges_at_the_start_are_those_of_the_mask(run):
     store, avatars = run
-    for patient in PATIENTS:
+    for patient in FLAGSHIPS:
         avatar = avatars[patient]
         found = simulate_avatar(avatar, "observation", store)
         measured = avatar.latest_scan.measured(found.region)
@@ -104,7 +95,7 @@ def test_the_edges_at_the_start_are_those_of_the_mask(run):
 @pytest.mark.xdist_group("space")
 def test_the_glioblastoma_progresses_before_the_oligodendroglioma_under_every_regimen(run):
     _, avatars = run
-    fast, slow = (avatars[p].forecasts for p in PATIENTS)
+    fast, slow = (avatars[p].forecasts for p in FLAGSHIPS)
     for quick, late in zip(fast, slow, strict=True):
         assert quick.regimen == late.regimen
         first, second = (f.progression_days[1] or np.inf for f in (quick, late))
@@ -147,7 +138,7 @@ def test_edges_tell_an_infiltration_length_where_the_tumor_enhances(run):
     store, avatars = run
     told = [
         tumor_in_space(store, a.latest_scan, twin_prior(a.prior_class), voxel_mm=3.0).edges_mm
-        for a in (avatars[p] for p in PATIENTS)
+        for a in (avatars[p] for p in FLAGSHIPS)
     ]
     assert told[0] == pytest.approx(1.0, abs=0.05)
     assert told[1] is None
