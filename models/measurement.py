@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial import ConvexHull, QhullError
+from scipy.spatial import ConvexHull
 
 from data.imaging import Segmentation, TumorVolume, Volume
 
 Mask = NDArray[np.bool_]
+Matrix = NDArray[np.float64]
 MIDLINE_SHARE = 0.6
 """A region with less than this share on one side of the head's middle is called midline."""
+CHORDS_PER_VOXEL = 4
+"""How closely lines across a diameter are tried."""
 
 
 def measure(segmentation: Segmentation, scan: Volume | None) -> tuple[TumorVolume, ...]:
@@ -41,62 +45,115 @@ def _measure_region(
         return TumorVolume(region=abbreviation, name=name, volume_mm3=0.0, voxels=0)
     points = grid.world(np.argwhere(mask).astype(float))
     x, y, z = (round(float(v), 3) for v in points.mean(0))
-    longest, across, k = axial_diameters(mask, grid.spacing_mm[:2])
-    position = float(grid.world(np.array([mask.shape[0] / 2, mask.shape[1] / 2, k]))[2])
+    section = axial_section(mask, grid.spacing_mm[:2])
+    assert section is not None  # noqa: S101  # it has voxels
+    middle = np.array([mask.shape[0] / 2, mask.shape[1] / 2, section.k])
+    position = float(grid.world(middle)[2])
     return TumorVolume(
         region=abbreviation,
         name=name,
         volume_mm3=round(voxels * grid.voxel_volume_mm3, 3),
         voxels=voxels,
-        longest_diameter_mm=round(longest, 2),
-        perpendicular_diameter_mm=round(across, 2),
+        longest_diameter_mm=round(section.longest_mm, 2),
+        perpendicular_diameter_mm=round(section.perpendicular_mm, 2),
         axial_position_mm=round(position, 2),
         centroid_ras_mm=(x, y, z),
         laterality=None if middle_x is None else _side(points[:, 0], middle_x),
     )
 
 
-def axial_diameters(mask: Mask, spacing_mm: tuple[float, ...]) -> tuple[float, float, int]:
+@dataclass(frozen=True)
+class Section:
+    """The axial slice in which a lesion is largest, and its two diameters there.
+
+    Ends are (2, 2): two points, each (i, j) in voxels from the middle of the first one.
+    """
+
+    k: int
+    longest: Matrix
+    longest_mm: float
+    perpendicular: Matrix
+    perpendicular_mm: float
+
+
+def axial_section(mask: Mask, spacing_mm: tuple[float, ...]) -> Section | None:
     """Longest diameter and the longest chord perpendicular to it, of the largest component.
 
-    Both are taken in the axial slice where their product is largest, from voxel corner to corner.
+    Both are taken in the axial slice where their product is largest, from voxel corner to corner; gaps inside
+    a lesion, as in a ring, are spanned (Macdonald 1990, doi:10.1200/JCO.1990.8.7.1277).
 
     Args:
         mask: (i, j, k) with k from slice to slice.
         spacing_mm: in-plane voxel edges along i and j.
 
     Returns:
-        Longest diameter in mm, perpendicular diameter in mm, slice index k.
+        None where the mask is empty.
     """
     components, count = ndimage.label(mask, np.ones((3, 3, 3)))
     if count > 1:
         mask = components == 1 + np.argmax(np.bincount(components.ravel())[1:])
-    best = (0.0, 0.0, 0)
-    for k in np.flatnonzero(mask.any((0, 1))):
-        longest, across = _slice_diameters(mask[:, :, k], np.array(spacing_mm))
-        if longest * across > best[0] * best[1]:
-            best = (longest, across, int(k))
+    return largest_section(mask, spacing_mm)
+
+
+def largest_section(mask: Mask, spacing_mm: tuple[float, ...]) -> Section | None:
+    """:func:`axial_section` of all of a mask, whatever it is in pieces."""
+    spacing = np.array(spacing_mm)
+    outlines: dict[int, tuple[Matrix, Matrix, float]] = {}
+    for k in map(int, np.flatnonzero(mask.any((0, 1)))):
+        squares = np.argwhere(mask[:, :, k] & ~ndimage.binary_erosion(mask[:, :, k])) * spacing
+        outlines[k] = (squares, *_longest(squares, spacing))
+    best: Section | None = None
+    for k, (squares, ends, longest) in sorted(outlines.items(), key=lambda item: -item[1][2]):
+        if best is not None and longest**2 <= best.longest_mm * best.perpendicular_mm:
+            break  # no chord is longer than the longest
+        across, wide = _longest_across(squares, spacing, ends)
+        if best is None or longest * wide > best.longest_mm * best.perpendicular_mm:
+            best = Section(k, ends / spacing, longest, across / spacing, wide)
     return best
 
 
-def _slice_diameters(section: Mask, spacing: NDArray[np.float64]) -> tuple[float, float]:
-    centers = np.argwhere(section) * spacing
+def _longest(squares: Matrix, spacing: Matrix) -> tuple[Matrix, float]:
+    """Ends (2, 2) and length of the longest line between corners of voxels; mm."""
     offsets = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]]) / 2 * spacing
-    corners = (centers[:, None] + offsets).reshape(-1, 2)
-    try:
-        hull = corners[ConvexHull(corners).vertices]
-    except QhullError:
-        return 0.0, 0.0
-    apart = hull[:, None] - hull[None]
-    a, b = np.unravel_index(np.argmax((apart**2).sum(-1)), (len(hull), len(hull)))
-    longest = float(np.linalg.norm(hull[a] - hull[b]))
-    along = (hull[b] - hull[a]) / longest
-    position, height = corners @ along, corners @ np.array([-along[1], along[0]])
-    bins = np.floor((position - position.min()) / spacing.min()).astype(int)
-    top, bottom = np.full(bins.max() + 1, -np.inf), np.full(bins.max() + 1, np.inf)
-    np.maximum.at(top, bins, height)
-    np.minimum.at(bottom, bins, height)
-    return longest, float((top - bottom).max())
+    corners = (squares[:, None] + offsets).reshape(-1, 2)
+    hull = corners[ConvexHull(corners).vertices]
+    apart = ((hull[:, None] - hull[None]) ** 2).sum(-1)
+    a, b = np.unravel_index(np.argmax(apart), apart.shape)
+    return hull[[a, b]], float(np.sqrt(apart[a, b]))
+
+
+def _longest_across(squares: Matrix, spacing: Matrix, ends: Matrix) -> tuple[Matrix, float]:
+    """Ends (2, 2) and length of the longest chord perpendicular to a line; mm.
+
+    A line across meets a voxel where it is inside the voxel's two strips; the chord goes from the lowest
+    voxel that it meets to the highest.
+    """
+    along = (ends[1] - ends[0]) / np.linalg.norm(ends[1] - ends[0])
+    normal = np.array([-along[1], along[0]])
+    place, height = squares @ along, squares @ normal
+    reach = float(np.abs(along) @ spacing) / 2
+    step = float(spacing.min()) / CHORDS_PER_VOXEL
+    lines = np.arange(place.min() - reach + step / 2, place.max() + reach, step)
+    lines = np.concatenate([lines, place])
+    off = lines[:, None] - place[None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        strips = [
+            (
+                (sign * h / 2 - off * u) / n
+                if n
+                else np.where(np.abs(off * u) <= h / 2, sign * np.inf, np.nan)
+            )
+            for u, n, h in zip(along, normal, spacing, strict=True)
+            for sign in (-1.0, 1.0)
+        ]
+    low = np.maximum(np.minimum(strips[0], strips[1]), np.minimum(strips[2], strips[3]))
+    high = np.minimum(np.maximum(strips[0], strips[1]), np.maximum(strips[2], strips[3]))
+    met = low <= high  # false where a strip is missed altogether
+    bottom = np.where(met, height + low, np.inf).min(1)
+    top = np.where(met, height + high, -np.inf).max(1)
+    n = int(np.argmax(top - bottom))
+    chord = lines[n] * along + np.array([[bottom[n]], [top[n]]]) * normal
+    return chord, float(top[n] - bottom[n])
 
 
 def _middle_x(scan: Volume) -> float:

@@ -116,17 +116,21 @@ def shrunk(volume: Volume, factor: int) -> Volume:
     return Volume(np.ascontiguousarray(array), affine, volume.frame_of_reference_uid)
 
 
-def resample(volume: Volume, grid: Volume, matrix: Matrix | None = None) -> Volume:
+def resample(
+    volume: Volume, grid: Volume, matrix: Matrix | None = None, *, nearest: bool = False
+) -> Volume:
     """``volume`` on the grid of another, linearly interpolated, zero from outside.
 
     Args:
         volume: what is wanted.
         grid: where it is wanted.
         matrix: grid's space to the volume's, RAS+ mm; by default they share one space.
+        nearest: take the nearest voxel instead, as for labels.
     """
     transform = sitk.AffineTransform(3)
     _set(transform, np.eye(4) if matrix is None else matrix, None)
-    moved = sitk.Resample(_image(volume), _image(grid), transform, sitk.sitkLinear, 0.0)
+    how = sitk.sitkNearestNeighbor if nearest else sitk.sitkLinear
+    moved = sitk.Resample(_image(volume), _image(grid), transform, how, 0.0)
     return grid.with_array(np.ascontiguousarray(sitk.GetArrayFromImage(moved).transpose(2, 1, 0)))
 
 

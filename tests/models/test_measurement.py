@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.imaging import Segmentation, Volume
-from models.measurement import axial_diameters, measure
+from models.measurement import axial_section, measure
 from pipelines.sites.glioma import LABELS
 
 
@@ -19,10 +19,10 @@ def ellipsoid(shape, center, radii, spacing):
 
 def test_diameters_of_an_ellipsoid_are_its_axes():
     mask = ellipsoid((60, 60, 20), (30, 30, 30), (20, 12, 15), (1, 1, 3))
-    longest, across, k = axial_diameters(mask, (1.0, 1.0))
-    assert longest == pytest.approx(40, abs=2)
-    assert across == pytest.approx(24, abs=2)
-    assert k == 10
+    found = axial_section(mask, (1.0, 1.0))
+    assert found.longest_mm == pytest.approx(40, abs=2)
+    assert found.perpendicular_mm == pytest.approx(24, abs=2)
+    assert found.k == 10
 
 
 @settings(deadline=None, max_examples=15)
@@ -31,15 +31,15 @@ def test_diameters_do_not_depend_on_how_the_lesion_lies_in_the_plane(angle):
     x, y = np.meshgrid(np.arange(80) - 40.0, np.arange(80) - 40.0, indexing="ij")
     along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
     mask = ((along / 25) ** 2 + (across / 10) ** 2 <= 1)[..., None]
-    longest, wide, _ = axial_diameters(mask, (1.0, 1.0))
-    assert longest == pytest.approx(50, abs=2.5)
-    assert wide == pytest.approx(20, abs=2.5)
+    found = axial_section(mask, (1.0, 1.0))
+    assert found.longest_mm == pytest.approx(50, abs=2.5)
+    assert found.perpendicular_mm == pytest.approx(20, abs=2.5)
 
 
 def test_only_the_largest_component_is_measured_across():
     mask = np.zeros((50, 50, 3), bool)
     mask[5:15, 5:15, 1] = mask[45:48, 45:48, 1] = True
-    assert axial_diameters(mask, (1.0, 1.0))[0] == pytest.approx(10 * np.sqrt(2))
+    assert axial_section(mask, (1.0, 1.0)).longest_mm == pytest.approx(10 * np.sqrt(2))
 
 
 @pytest.mark.parametrize("codes", ["RAS", "LPS", "PIR"])
