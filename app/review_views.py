@@ -14,6 +14,7 @@ ACT_WORDS = {
     "assign": "took the case",
     "save": "saved",
     "restore": "restored",
+    "measure": "measured",
     "request changes": "asked for changes",
     "sign": "signed",
 }

@@ -34,6 +34,10 @@ class Reading(BaseModel):
         default_factory=dict, description="by lesion, in place of those found in the mask"
     )
     distances: tuple[Distance, ...] = Field(default=(), max_length=50)
+    targets: tuple[str, ...] | None = Field(
+        default=None, description="lesions chosen as targets, at baseline; None: the usual ones"
+    )
+    nodes: tuple[str, ...] = Field(default=(), description="lesions that are lymph nodes")
     new_lesion: NewLesion = "unknown"
     non_target: NonTarget = "unknown"
     steroids: Steroids = "unknown"

@@ -13,9 +13,10 @@ from typing import Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from data.avatar import VolumeRef
+from data.reading import Reading
 
 ReviewStatus = Literal["new", "in review", "changes requested", "signed"]
-ReviewAct = Literal["assign", "save", "restore", "request changes", "sign"]
+ReviewAct = Literal["assign", "save", "restore", "measure", "request changes", "sign"]
 STATUSES: tuple[ReviewStatus, ...] = ("new", "in review", "changes requested", "signed")
 READER = r"^\S(.{0,62}\S)?$"
 """A reader's name: no space at its ends, at most 64 characters."""
@@ -37,12 +38,15 @@ class ReviewEntry(BaseModel):
     seconds_edited: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     voxels_changed: int = Field(default=0, ge=0, description="against the base")
     comment: str = Field(default="", max_length=2000)
+    reading: Reading | None = Field(default=None, description="in full, where one was measured")
 
     @model_validator(mode="after")
     def _makes_a_mask_or_not(self) -> Self:
         makes = self.act in ("save", "restore")
         if makes != (self.mask is not None) or makes != (self.base is not None):
             raise ValueError("a save or restore has a mask and a base, and nothing else has")
+        if (self.act == "measure") != (self.reading is not None):
+            raise ValueError("what is measured has a reading, and nothing else has")
         return self
 
 
@@ -71,14 +75,14 @@ class Review(BaseModel):
 
     @property
     def status(self) -> ReviewStatus:
-        """What the last entry leaves it in; an assignment alone does not reopen a signed case."""
+        """What the last entry leaves it in; to take or to measure a signed case does not reopen it."""
         status: ReviewStatus = "new"
         for entry in self.entries:
             if entry.act == "sign":
                 status = "signed"
             elif entry.act == "request changes":
                 status = "changes requested"
-            elif entry.act != "assign" or status == "new":
+            elif entry.act not in ("assign", "measure") or status == "new":
                 status = "in review"
         return status
 
@@ -97,6 +101,12 @@ class Review(BaseModel):
     def signed(self) -> ReviewEntry | None:
         """The last signature."""
         return next((entry for entry in reversed(self.entries) if entry.act == "sign"), None)
+
+    @property
+    def reading(self) -> Reading:
+        """The last reading; nothing known where there is none."""
+        found = (entry.reading for entry in reversed(self.entries) if entry.reading is not None)
+        return next(found, Reading())
 
     @property
     def last_at(self) -> datetime | None:

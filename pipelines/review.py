@@ -24,6 +24,7 @@ from data.io.nifti import read_segmentation
 from data.io.rtstruct import read_rtstruct_on, write_rtstruct
 from data.io.structured import explain
 from data.provenance import Provenance
+from data.reading import Reading
 from data.review import Review, ReviewAct, ReviewEntry
 from data.store import AvatarStore
 from models.measurement import measure
@@ -175,6 +176,30 @@ def restore_version(
         changed=int(changed),
         comment=f"version {version} again",
     )
+
+
+def keep_reading(
+    store: AvatarStore,
+    case: ReviewCase,
+    reading: Reading,
+    *,
+    by: str,
+    at: datetime,
+    comment: str = "",
+    spent: Spent = Spent(),
+) -> Review:
+    """Keep what a reader measured and judged, in place of the last reading.
+
+    Raises:
+        ReviewError: it is the last reading, word for word.
+    """
+    if reading == case.review.reading:
+        raise ReviewError(f"{case.name}: the reading is the last one; nothing to keep")
+    version = case.review.version
+    return _append(
+        store, case, "measure", by=by, at=at, version=version, reading=reading, comment=comment,
+        spent=spent,
+    )  # fmt: skip
 
 
 def request_changes(
@@ -373,6 +398,7 @@ def _append(
     spent: Spent = Spent(),
     changed: int = 0,
     comment: str = "",
+    reading: Reading | None = None,
 ) -> Review:
     try:
         entry = ReviewEntry(
@@ -387,6 +413,7 @@ def _append(
             seconds_edited=round(spent.edited, 1),
             voxels_changed=changed,
             comment=comment.strip(),
+            reading=reading,
         )
     except ValidationError as error:
         raise ReviewError(f"{case.name}: {explain(error)}") from error

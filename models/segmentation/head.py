@@ -16,17 +16,20 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from data.errors import ImageError
 from data.imaging import MM3_PER_ML, Volume
-from models.registration import Matrix, centers_on_each_other, register, resample
+from models.registration import (
+    Matrix,
+    centers_on_each_other,
+    foreground,
+    register,
+    resample,
+)
 
 LARGEST_BRAIN_ML = 2200.0
 """Six stripped heads fill 0.4 to 1.7 L with signal, four whole ones 2.9 to 3.1 L."""
 SMALLEST_BRAIN_ML = 500.0
-SIGNAL = 0.1
-"""Of the 98th percentile, above which a voxel is more than air."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,16 +75,8 @@ class Upright:
 
 def shows_whole_head(image: Volume) -> bool:
     """Whether more is seen than a brain can be: a head that is not skull-stripped."""
-    ml = np.count_nonzero(_head(image).array) * image.voxel_volume_mm3 / MM3_PER_ML
+    ml = np.count_nonzero(foreground(image).array) * image.voxel_volume_mm3 / MM3_PER_ML
     return bool(ml > LARGEST_BRAIN_ML)
-
-
-def _head(image: Volume) -> Volume:
-    """0/1: where there is more than air."""
-    values = image.array[image.array > 0]
-    least = SIGNAL * float(np.quantile(values, 0.98)) if values.size else 0.0
-    filled = ndimage.binary_fill_holes(ndimage.binary_opening(image.array > least))
-    return image.with_array(filled.astype(np.uint8))
 
 
 def brain_of(image: Volume) -> Volume:
@@ -133,7 +128,7 @@ def stand_upright(images: Mapping[str, Volume], atlas: Volume) -> Upright:
     brain = brain_of(reference)
     aligned = {first: reference}
     for name in others:
-        starts = [np.eye(4), centers_on_each_other(_head(reference), _head(images[name]))]
+        starts = [np.eye(4), centers_on_each_other(foreground(reference), foreground(images[name]))]
         moved = register(
             reference, images[name], kind="rigid", starts=starts, fixed_mask=brain.array > 0
         )

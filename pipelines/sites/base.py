@@ -7,6 +7,22 @@ from dataclasses import dataclass, field
 
 from data.imaging import Code, LabelTable
 
+
+@dataclass(frozen=True)
+class Followed:
+    """What is measured of each lesion over time, and by which criteria.
+
+    Args:
+        criteria: kind.
+        measured: abbreviation of the region whose voxels count.
+        within: of the region whose pieces are the lesions; the measured one where none is named.
+    """
+
+    criteria: str
+    measured: str
+    within: str | None = None
+
+
 NEOPLASM = Code(scheme="SCT", value="108369006", meaning="Neoplasm")
 
 
@@ -20,5 +36,7 @@ class Site:
     default_segmenter: str | None = None
     """Kind of the one that draws it unless another is asked for; none where there is no network for it."""
     has_prior: bool = False
+    followed: tuple[Followed, ...] = (Followed("recist", "WT"),)
+    """The usual criteria first."""
     is_sided: bool = False
     """Whether the middle of an image parts left from right, as in a head; not so in an image of one leg."""

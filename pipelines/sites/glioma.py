@@ -5,7 +5,7 @@ from __future__ import annotations
 from data.clinical import ClinicalRecord, Markers
 from data.genomics import VariantSet
 from data.imaging import Code, Label, LabelTable, Region
-from pipelines.sites.base import Site
+from pipelines.sites.base import Followed, Site
 
 # Codes of DICOM's context group 7168, Brain Lesion Segmentation Type With Necrosis.
 LABELS = LabelTable(
@@ -48,6 +48,11 @@ SITE = Site(
     label_aliases=LABEL_ALIASES,
     default_segmenter="glioma-net",
     has_prior=True,
+    followed=(
+        Followed("rano-enhancing", "ET", within="TC"),
+        Followed("rano-non-enhancing", "WT"),
+        Followed("rano-volume", "ET", within="TC"),
+    ),
     is_sided=True,
 )
 

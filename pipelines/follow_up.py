@@ -1,0 +1,364 @@
+"""A patient's scans side by side: registered to the first, lesion by lesion, with the response at each.
+
+Lesions are measured on each scan's own grid, in the latest version of its mask. Registration only says which
+lesion is which; where its checks fail, lesions are still matched and the doubt goes with the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from data.alignment import Alignment
+from data.avatar import Avatar, Scan, VolumeRef
+from data.errors import ImageError, ReviewError
+from data.imaging import MM3_PER_ML, Segmentation, Volume
+from data.lesions import Lesion
+from data.reading import NonTarget, Reading
+from data.review import Review
+from data.store import AvatarStore
+from models.alignment import align, difference
+from models.criteria.base import Criteria, Response, TargetSize, Visit
+from models.criteria.registry import CRITERIA
+from models.lesions import Fate, LesionMap, find_lesions, pair_lesions
+from models.registration import foreground, resample
+from pipelines.review import ReviewCase, keep_reading
+from pipelines.sites.base import Followed, Site
+from pipelines.sites.registry import SITES
+from pipelines.steps import StepReport, StepResult, Watch, remembered
+
+REGISTERED_BY = ("t1c", "t1", "flair", "t2", "ct", "mr", "pet")
+"""What two scans are registered by, the best one first."""
+Kind = Literal["rigid", "affine"]
+
+
+class AlignedScan(StepResult):
+    """A later scan laid on an earlier one; volumes are on the earlier scan's grid."""
+
+    alignment: Alignment
+    moved: VolumeRef
+    """The later scan's sequence."""
+    difference: VolumeRef
+    """Percent of the earlier scan's range of brightness; positive where it became brighter."""
+
+    @property
+    def volumes(self) -> tuple[VolumeRef, ...]:
+        """Both."""
+        return self.moved, self.difference
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A lesion on one scan: what became of it, and its pieces there."""
+
+    fate: Fate
+    pieces: tuple[Lesion, ...] = ()
+
+    @property
+    def volume_mm3(self) -> float:
+        """Of all its pieces."""
+        return sum(piece.volume_mm3 for piece in self.pieces)
+
+
+@dataclass(frozen=True)
+class Track:
+    """One lesion through all scans, in their order; not seen before its first one."""
+
+    name: str
+    seen: tuple[Seen | None, ...]
+
+
+@dataclass(frozen=True)
+class FollowUp:
+    """All scans of a patient, followed by one set of criteria."""
+
+    avatar: Avatar
+    followed: Followed
+    cases: tuple[ReviewCase, ...]
+    tracks: tuple[Track, ...]
+    """Lesions of the first scan, largest first."""
+    new: tuple[Track, ...]
+    """Candidates for new lesions, each on the one scan that shows it."""
+    aligned: tuple[AlignedScan | None, ...]
+    """To the first scan; None for that itself."""
+
+    @property
+    def criteria(self) -> Criteria:
+        """What decides the categories."""
+        return CRITERIA[self.followed.criteria]
+
+    @property
+    def days(self) -> tuple[float, ...]:
+        """Of the scans, since diagnosis."""
+        return tuple(case.scan.day for case in self.cases)
+
+    @property
+    def reading(self) -> Reading:
+        """The baseline's: which lesions are targets."""
+        return self.cases[0].review.reading
+
+    @cached_property
+    def measurable(self) -> tuple[str, ...]:
+        """Lesions that may be targets, the largest first."""
+        found = [(self._size(t, 0), t) for t in self.tracks]
+        ordered = sorted(found, key=lambda pair: -self.criteria.size(pair[0]))
+        return tuple(t.name for size, t in ordered if self._may_be_target(size, t))
+
+    def _may_be_target(self, size: TargetSize, track: Track) -> bool:
+        first = track.seen[0]
+        if first is None or not first.pieces:
+            return False
+        lesion = first.pieces[0]
+        return self.criteria.is_measurable(size, lesion.slices, lesion.slice_mm)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Those that the reader chose, else the usual ones."""
+        chosen = self.reading.targets
+        if chosen is None:
+            return self.measurable[: self.criteria.usual_targets]
+        return tuple(name for name in chosen if name in self.measurable)
+
+    def _size(self, track: Track, n: int) -> TargetSize:
+        """On one scan; by hand where a reader measured it. Pieces of one that fell apart are added."""
+        seen, by_hand = track.seen[n], self.cases[n].review.reading.diameters.get(track.name)
+        pieces = () if seen is None else seen.pieces
+        found = [by_hand] if by_hand is not None else [piece.diameters for piece in pieces]
+        return TargetSize(
+            lesion=track.name,
+            longest_mm=sum(d.longest.length_mm for d in found),
+            perpendicular_mm=sum(d.perpendicular.length_mm for d in found)
+            if len(found) < 2
+            else sum(d.product_mm2 for d in found) / sum(d.longest.length_mm for d in found),
+            volume_mm3=0.0 if seen is None else seen.volume_mm3,
+            is_node=track.name in self.reading.nodes,
+        )
+
+    def visits(self) -> tuple[Visit, ...]:
+        """What the criteria are told of each scan."""
+        return tuple(self._visit(n) for n in range(len(self.cases)))
+
+    def _visit(self, n: int) -> Visit:
+        case = self.cases[n]
+        reading = case.review.reading
+        chosen = [t for t in self.tracks if t.name in self.targets]
+        others = [t for t in self.tracks if t.name not in self.targets]
+        outside = tuple(t.name for t in chosen if self._is_unseen(t, n))
+        new = reading.new_lesion
+        if new == "unknown" and not any(t.seen[n] for t in self.new):
+            new = "no"  # the mask holds no candidate
+        return Visit(
+            day=case.scan.day,
+            targets=tuple(self._size(t, n) for t in chosen if t.name not in outside),
+            not_measured=outside,
+            new_lesion="no" if n == 0 else new,
+            non_target=reading.non_target
+            if reading.non_target != "unknown"
+            else self._others(others, n),
+            steroids=reading.steroids,
+            clinical=reading.clinical,
+            days_since_radiotherapy=days_since_radiotherapy(self.avatar, case.scan.day),
+        )
+
+    def _is_unseen(self, track: Track, n: int) -> bool:
+        seen = track.seen[n]
+        by_hand = track.name in self.cases[n].review.reading.diameters
+        return (seen is None or seen.fate == "outside") and not by_hand
+
+    @staticmethod
+    def _others(others: Sequence[Track], n: int) -> NonTarget:
+        if not others:
+            return "none"
+        left = [t.seen[n] for t in others]
+        return "present" if any(seen is not None and seen.pieces for seen in left) else "gone"
+
+    def responses(self) -> tuple[Response, ...]:
+        """The response at each scan, the first being baseline."""
+        return self.criteria.assess(self.visits())
+
+    def sizes(self) -> dict[str, tuple[TargetSize, ...]]:
+        """Of every lesion, at each scan."""
+        return {
+            t.name: tuple(self._size(t, n) for n in range(len(self.cases))) for t in self.tracks
+        }
+
+
+def days_since_radiotherapy(avatar: Avatar, day: float) -> float | None:
+    """Since the last fraction before a day; None where the record knows of none."""
+    begun = [e for e in avatar.timeline.events if e.kind == "radiotherapy" and e.day <= day]
+    ends = [e.day if e.end_day is None else e.end_day for e in begun]
+    return max(0.0, day - max(ends)) if ends else None
+
+
+def cases_of(store: AvatarStore, avatar: Avatar) -> tuple[ReviewCase, ...]:
+    """Every scan of a patient with its log, in order of days."""
+    scans = sorted(avatar.scans, key=lambda scan: scan.day)
+    return tuple(ReviewCase(avatar, s, store.review(avatar.patient_id, s.day)) for s in scans)
+
+
+def usual_followed(site: Site, scan: Scan) -> Followed:
+    """A site's criteria: the first whose lesions the first scan's mask has at all."""
+    for followed in site.followed:
+        measured = scan.measured(followed.measured)
+        if measured is not None and measured.volume_mm3 > 0:
+            return followed
+    return site.followed[0]
+
+
+def follow(
+    store: AvatarStore,
+    avatar: Avatar,
+    followed: Followed | None = None,
+    *,
+    kind: Kind = "rigid",
+    watch: Watch = lambda report: None,
+) -> FollowUp:
+    """Register, match and measure all scans of a patient.
+
+    Args:
+        store: where they are; registrations are kept there.
+        avatar: the patient.
+        followed: by which criteria; the site's usual ones by default.
+        kind: of registration.
+        watch: told each registration.
+
+    Raises:
+        ReviewError: there is no scan.
+        ImageError: two scans cannot be registered.
+    """
+    cases = cases_of(store, avatar)
+    if not cases:
+        raise ReviewError(f"{avatar.patient_id}: there is no scan to follow")
+    site = SITES[avatar.site]
+    followed = followed or usual_followed(site, cases[0].scan)
+    maps = [_lesions(store, case, site, followed) for case in cases]
+    aligned: list[AlignedScan | None] = [None]
+    histories: list[list[Seen | None]] = [[Seen("followed", (x,))] for x in maps[0].lesions]
+    new: list[Track] = []
+    for n, case in enumerate(cases[1:], 1):
+        found = aligned_to(store, cases[0], case, kind=kind, watch=watch)
+        aligned.append(found)
+        back = np.asarray(np.linalg.inv(found.alignment.matrix), np.float64)
+        pairing = pair_lesions(maps[0], maps[n], back)
+        for history, became in zip(histories, pairing.followed, strict=True):
+            pieces = tuple(maps[n].lesions[p - 1] for p in became.pieces)
+            history.append(Seen(became.fate, pieces))
+        for piece in pairing.new:
+            seen: list[Seen | None] = [None] * len(cases)
+            seen[n] = Seen("followed", (maps[n].lesions[piece - 1],))
+            new.append(Track(f"N{len(new) + 1}", tuple(seen)))
+    tracks = tuple(Track(f"L{n}", tuple(h)) for n, h in enumerate(histories, 1))
+    return FollowUp(avatar, followed, cases, tracks, tuple(new), tuple(aligned))
+
+
+def _lesions(store: AvatarStore, case: ReviewCase, site: Site, followed: Followed) -> LesionMap:
+    mask = Segmentation(store.volume(case.mask()), site.labels)
+    return find_lesions(mask, measured=followed.measured, within=followed.within)
+
+
+def aligned_to(
+    store: AvatarStore,
+    earlier: ReviewCase,
+    later: ReviewCase,
+    *,
+    kind: Kind = "rigid",
+    watch: Watch = lambda report: None,
+) -> AlignedScan:
+    """A later scan on an earlier one, by the best sequence that both have; kept in the store.
+
+    Raises:
+        ImageError: no sequence in common, or they cannot be registered.
+    """
+    first, second = earlier.scan, later.scan
+    sequence = next(
+        (s for s in REGISTERED_BY if s in first.sequences and s in second.sequences), None
+    )
+    if sequence is None:
+        raise ImageError(
+            f"{later.name}: has no sequence in common with the scan of day {first.day:g}, so that one "
+            f"cannot be laid on the other; they have {', '.join(second.sequences)} and "
+            f"{', '.join(first.sequences)}"
+        )
+    refs = first.sequences[sequence], second.sequences[sequence]
+
+    def make() -> AlignedScan:
+        fixed, moving = (store.volume(ref) for ref in refs)
+        tumor = _tumor(store, earlier, fixed)
+        found = align(fixed, moving, sequence=sequence, kind=kind, tumor=tumor.array > 0)
+        moved = resample(_plain(moving), fixed, found.matrix)
+        inside = foreground(fixed).array > 0
+        inside &= (foreground(moved).array > 0) & (tumor.array == 0)
+        change = fixed.with_array(difference(fixed, moved, inside))
+        kept = (
+            moved.with_array(np.rint(moved.array).astype(np.int16)) if _is_whole(moving) else moved
+        )
+        return AlignedScan(
+            alignment=found, moved=store.put_volume(kept), difference=store.put_volume(change)
+        )
+
+    key = [[ref.sha256 for ref in refs], earlier.mask(0).sha256, kind]
+    result, reused = remembered(store, "align", key, AlignedScan, make)
+    said = f"day {second.day:g} to day {first.day:g} by {sequence}"
+    watch(StepReport("align", said, reused))
+    return result
+
+
+def _tumor(store: AvatarStore, case: ReviewCase, grid: Volume) -> Volume:
+    """0/1 on a grid; of the mask before review, so that an edit does not ask for a new registration."""
+    mask = store.volume(case.mask(0))
+    return resample(mask.with_array((mask.array > 0).astype(np.uint8)), grid, nearest=True)
+
+
+def _plain(volume: Volume) -> Volume:
+    return volume.with_array(np.asarray(volume.array, np.float32))
+
+
+def _is_whole(volume: Volume) -> bool:
+    return volume.array.dtype.kind in "iu" and np.abs(volume.array).max(initial=0) < 2**15
+
+
+def volumes_over_time(cases: Sequence[ReviewCase], store: AvatarStore) -> dict[str, list[float]]:
+    """Volumes in mL by region, at each scan, in the latest version of its mask."""
+    found: dict[str, list[float]] = {}
+    for case in cases:
+        mask = Segmentation(store.volume(case.mask()), case.scan.labels)
+        for region in case.scan.labels.regions:
+            voxels = np.count_nonzero(mask.mask(region.abbreviation))
+            ml = voxels * mask.volume.voxel_volume_mm3 / MM3_PER_ML
+            found.setdefault(region.name, []).append(float(ml))
+    return found
+
+
+def read_targets(
+    store: AvatarStore,
+    follow_up: FollowUp,
+    targets: Sequence[str],
+    *,
+    by: str,
+    at: datetime,
+    nodes: Sequence[str] = (),
+) -> Review:
+    """Choose which lesions are followed; kept with the baseline scan.
+
+    Raises:
+        ReviewError: a lesion that is not measurable, or more than the criteria take.
+    """
+    criteria, baseline = follow_up.criteria, follow_up.cases[0]
+    unknown = [name for name in targets if name not in follow_up.measurable]
+    if unknown:
+        raise ReviewError(
+            f"{baseline.name}: {', '.join(unknown)} is too small at baseline to be a target by "
+            f"{criteria.name}; measurable are {', '.join(follow_up.measurable) or 'none'}"
+        )
+    if len(targets) > criteria.most_targets:
+        raise ReviewError(
+            f"{baseline.name}: {len(targets)} targets; {criteria.name} takes at most "
+            f"{criteria.most_targets}"
+        )
+    chosen = {"targets": tuple(targets), "nodes": tuple(nodes)}
+    return keep_reading(store, baseline, follow_up.reading.model_copy(update=chosen), by=by, at=at)
