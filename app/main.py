@@ -22,6 +22,12 @@ pages = [
         url_path="worklist",
     ),
     st.Page(SCREENS / "review.py", title="Review", icon=":material/draw:", url_path="review"),
+    st.Page(
+        SCREENS / "follow_up.py",
+        title="Follow-up",
+        icon=":material/compare:",
+        url_path="follow-up",
+    ),
     st.Page(SCREENS / "avatar.py", title="Avatar", icon=":material/person:", url_path="avatar"),
     st.Page(
         SCREENS / "simulate.py", title="Simulate", icon=":material/timeline:", url_path="simulate"

@@ -116,10 +116,8 @@ def _doubts(m: dict[str, float]) -> tuple[str, ...]:
     return tuple(said for doubtful, said in checks if doubtful)
 
 
-def difference(earlier: Volume, later: Volume, inside: Mask) -> NDArray[np.int16]:
-    """What became brighter (positive) and darker, in percent of the earlier scan's range of brightness.
-
-    The later scan is scaled to the earlier one by the medians and the middle halves of both.
+def matched(earlier: Volume, later: Volume, inside: Mask) -> FloatArray:
+    """The later scan in the earlier one's brightness: by the medians and the middle halves of both.
 
     Args:
         earlier: the earlier scan.
@@ -127,11 +125,22 @@ def difference(earlier: Volume, later: Volume, inside: Mask) -> NDArray[np.int16
         inside: where both show the patient, without tumor.
     """
     first, second = (np.asarray(v.array, np.float64) for v in (earlier, later))
-    low, high = np.percentile(first[inside], [1, 99]) if inside.any() else (0.0, 1.0)
     (a, b), (c, d) = (_middle(v[inside]) for v in (first, second))
-    matched = (second - c) * (b / d if d > 0 else 1.0) + a
-    change = 100.0 * (matched - first) / max(high - low, 1e-9)
-    shown = (first != 0) & (second != 0)
+    return np.where(second != 0, (second - c) * (b / d if d > 0 else 1.0) + a, 0.0)
+
+
+def difference(earlier: Volume, later: Volume, inside: Mask) -> NDArray[np.int16]:
+    """What became brighter (positive) and darker, in percent of the earlier scan's range of brightness.
+
+    Args:
+        earlier: the earlier scan.
+        later: the later one, :func:`matched`.
+        inside: where both show the patient, without tumor.
+    """
+    first = np.asarray(earlier.array, np.float64)
+    low, high = np.percentile(first[inside], [1, 99]) if inside.any() else (0.0, 1.0)
+    change = 100.0 * (later.array - first) / max(high - low, 1e-9)
+    shown = (first != 0) & (later.array != 0)
     return np.where(shown, np.clip(np.rint(change), -300, 300), 0).astype(np.int16)
 
 

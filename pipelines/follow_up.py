@@ -22,7 +22,7 @@ from data.lesions import Lesion
 from data.reading import NonTarget, Reading
 from data.review import Review
 from data.store import AvatarStore
-from models.alignment import align, difference
+from models.alignment import align, difference, matched
 from models.criteria.base import Criteria, Response, TargetSize, Visit
 from models.criteria.registry import CRITERIA
 from models.lesions import Fate, LesionMap, find_lesions, pair_lesions
@@ -42,7 +42,7 @@ class AlignedScan(StepResult):
 
     alignment: Alignment
     moved: VolumeRef
-    """The later scan's sequence."""
+    """The later scan's sequence, in the earlier one's brightness; to be looked at."""
     difference: VolumeRef
     """Percent of the earlier scan's range of brightness; positive where it became brighter."""
 
@@ -293,10 +293,9 @@ def aligned_to(
         moved = resample(_plain(moving), fixed, found.matrix)
         inside = foreground(fixed).array > 0
         inside &= (foreground(moved).array > 0) & (tumor.array == 0)
-        change = fixed.with_array(difference(fixed, moved, inside))
-        kept = (
-            moved.with_array(np.rint(moved.array).astype(np.int16)) if _is_whole(moving) else moved
-        )
+        same = moved.with_array(matched(fixed, moved, inside).astype(np.float32))
+        change = fixed.with_array(difference(fixed, same, inside))
+        kept = same.with_array(np.rint(same.array).astype(np.int16)) if _is_whole(fixed) else same
         return AlignedScan(
             alignment=found, moved=store.put_volume(kept), difference=store.put_volume(change)
         )
@@ -306,6 +305,29 @@ def aligned_to(
     said = f"day {second.day:g} to day {first.day:g} by {sequence}"
     watch(StepReport("align", said, reused))
     return result
+
+
+class _MovedMask(StepResult):
+    mask: VolumeRef
+
+    @property
+    def volumes(self) -> tuple[VolumeRef, ...]:
+        return (self.mask,)
+
+
+def moved_mask(
+    store: AvatarStore, earlier: ReviewCase, later: ReviewCase, alignment: Alignment
+) -> VolumeRef:
+    """The latest mask of a later scan on the grid of an earlier one's; to be looked at, not measured."""
+    refs = earlier.mask(), later.mask()
+
+    def make() -> _MovedMask:
+        grid, mask = (store.volume(ref) for ref in refs)
+        moved = resample(mask, grid, alignment.matrix, nearest=True)
+        return _MovedMask(mask=store.put_volume(moved))
+
+    key = [[ref.sha256 for ref in refs], alignment.rows]
+    return remembered(store, "moved mask", key, _MovedMask, make)[0].mask
 
 
 def _tumor(store: AvatarStore, case: ReviewCase, grid: Volume) -> Volume:

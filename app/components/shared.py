@@ -46,6 +46,11 @@ def shown_sequences(scan: Scan, store: AvatarStore) -> list[dict[str, Any]]:
     return found
 
 
+def window_in(store: AvatarStore, ref: VolumeRef) -> tuple[float, float]:
+    """Display range of a stored image."""
+    return _seen(store, ref.sha256, ref).window
+
+
 def in_test() -> bool:
     """Whether a browser test wants to look inside."""
     return os.environ.get("AVATAR_BROWSER_TEST") == "1"

@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 from data.alignment import Alignment
 from data.imaging import Volume
 from data.io.nifti import read_nifti
-from models.alignment import align, difference
+from models.alignment import align, difference, matched
 from models.registration import resample
 
 
@@ -91,7 +91,9 @@ def test_what_became_brighter_is_positive_and_scanners_are_matched():
     later = first.with_array((2.0 * first.array + 30 * (first.array > 0)).astype(np.float32))
     array = np.array(later.array)
     array[30:34, 30:34, 20:24] += 2.0 * 150
-    change = difference(first, later.with_array(array), first.array > 0)
+    inside = first.array > 0
+    same = first.with_array(matched(first, later.with_array(array), inside))
+    change = difference(first, same, inside)
     low, high = np.percentile(first.array[first.array > 0], [1, 99])
     assert change[31, 31, 21] == pytest.approx(100 * 150 / (high - low), abs=8)
     assert np.abs(change[first.array == 0]).max() == 0

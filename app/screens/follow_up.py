@@ -1,0 +1,198 @@
+"""A patient's scans over time: what the criteria say, two scans beside each other, lesion by lesion."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import get_args
+
+import streamlit as st
+
+from app.components.side_by_side import ShownSide, side_by_side
+from app.follow_up_views import (
+    alignment_words,
+    course_figure,
+    lesion_stops,
+    target_rows,
+    verdict,
+)
+from app.state import choose_patient, open_store, reader_field
+from data.avatar import Avatar
+from data.errors import AvatarError
+from data.reading import Clinical, NewLesion, NonTarget, Steroids
+from models.criteria.registry import CRITERIA
+from pipelines.follow_up import (
+    FollowUp,
+    Kind,
+    aligned_to,
+    cases_of,
+    follow,
+    moved_mask,
+    read_targets,
+    usual_followed,
+    volumes_over_time,
+)
+from pipelines.review import keep_reading
+from pipelines.sites.base import Followed
+from pipelines.sites.registry import SITES
+
+store = open_store()
+who, by_what, how, me = st.columns((1.4, 1.6, 1.1, 1.2), vertical_alignment="bottom")
+with who:
+    avatar = choose_patient()
+with me:
+    reader = reader_field()
+if avatar is None or not avatar.scans:
+    st.info("No scan to follow.")
+    st.stop()
+site, cases = SITES[avatar.site], cases_of(store, avatar)
+usual = usual_followed(site, cases[0].scan)
+followed = by_what.selectbox(
+    "Criteria", site.followed, index=site.followed.index(usual),
+    format_func=lambda f: CRITERIA[f.criteria].name,
+    help="RANO 2.0: products of perpendicular diameters of what enhances, of what does not, or volumes. "
+    "RECIST 1.1: longest diameters.",
+)  # fmt: skip
+kind = how.segmented_control(
+    "Registration", get_args(Kind), default="rigid",
+    help="Rigid for scans of one scanner; affine where lengths differ between scanners.",
+)  # fmt: skip
+if len(cases) < 2:
+    st.info(
+        f"{avatar.patient_id} has one scan. With a second one in the study, both are shown beside each other, "
+        "lesions are followed and the response is told."
+    )
+    st.stop()
+
+
+@st.cache_resource(show_spinner="Registering the scans", max_entries=20)
+def _followed(_avatar: Avatar, followed: Followed, kind: Kind, state: str) -> FollowUp:
+    return follow(store, _avatar, followed, kind=kind)
+
+
+try:
+    state = "".join(case.mask().sha256 + case.review.model_dump_json() for case in cases)
+    follow_up = _followed(avatar, followed, kind or "rigid", avatar.patient_id + state)
+    responses = follow_up.responses()
+except AvatarError as error:
+    st.error(str(error))
+    st.stop()
+days = list(follow_up.days)
+later_, earlier_, _ = st.columns((2, 2, 1.2), vertical_alignment="bottom")
+later = later_.segmented_control(
+    "Scan", range(1, len(days)), default=len(days) - 1, format_func=lambda n: f"day {days[n]:g}",
+    key=f"later-{avatar.patient_id}",
+)  # fmt: skip
+later = len(days) - 1 if later is None else later
+earlier = earlier_.segmented_control(
+    "Beside", range(later), default=0,
+    format_func=lambda n: f"day {days[n]:g}" + (" (baseline)" if n == 0 else ""),
+    key=f"earlier-{avatar.patient_id}-{later}",
+)  # fmt: skip
+earlier = 0 if earlier is None else earlier
+st.markdown(verdict(responses[later], follow_up.criteria))
+try:
+    with st.spinner("Registering the scans"):
+        first, second = follow_up.cases[earlier], follow_up.cases[later]
+        laid = aligned_to(store, first, second, kind=kind or "rigid")
+        mask = moved_mask(store, first, second, laid.alignment)
+except AvatarError as error:
+    st.error(str(error))
+    st.stop()
+for doubt in laid.alignment.doubts:
+    st.warning(
+        f"Registration is in doubt: {doubt}. Names of lesions, new ones and the difference may be wrong; "
+        "sizes are not touched by it."
+    )
+sequence = laid.alignment.sequence
+shown = f"{sequence.upper()}, mask version"
+side_by_side(
+    store,
+    ShownSide(
+        f"Day {days[earlier]:g}, {shown} {first.review.version}",
+        first.scan.sequences[sequence], first.mask(),
+    ),
+    ShownSide(
+        f"Day {days[later]:g} laid on day {days[earlier]:g}, {shown} {second.review.version}",
+        laid.moved,
+        mask,
+    ),
+    laid.difference,
+    second.scan.labels,
+    lesion_stops(follow_up, later, earlier),
+    sequence=sequence,
+    key=f"pair-{avatar.patient_id}",
+)  # fmt: skip
+words, link = st.columns((4, 1))
+words.caption(alignment_words(laid.alignment))
+link.page_link(
+    "screens/review.py", label=f"Open day {days[later]:g} in the editor", icon=":material/draw:",
+    query_params={"patient": avatar.patient_id, "day": f"{days[later]:g}"},
+)  # fmt: skip
+left, right = st.columns((1.5, 1), gap="medium")
+with left:
+    st.markdown("**Lesions**")
+    st.dataframe(target_rows(follow_up, responses), hide_index=True)
+    st.caption(
+        f"{follow_up.criteria.citation}. Diameters: the longest and the longest perpendicular to it, axial, of "
+        "each scan's latest mask on its own grid. * provisional: something that could change it is not known."
+    )
+with right:
+    st.markdown("**Course**")
+    ml = volumes_over_time(follow_up.cases, store)
+    st.plotly_chart(
+        course_figure(days, ml, responses, follow_up.criteria), config={"displayModeBar": False}
+    )
+st.markdown(f"**Your reading of day {days[later]:g}**")
+known = second.review.reading
+with st.form("reading", border=True):
+    columns = st.columns(4)
+    new = columns[0].selectbox(
+        "New lesion", get_args(NewLesion), index=get_args(NewLesion).index(known.new_lesion),
+        help="Unequivocal and measurable. Candidates from the mask are called N1, N2 and so on.",
+    )  # fmt: skip
+    others = columns[1].selectbox(
+        "Lesions that are not measured", get_args(NonTarget),
+        index=get_args(NonTarget).index(known.non_target),
+        help="Unknown: told from the mask, where lesions that are no targets are still there or gone.",
+    )  # fmt: skip
+    steroids = columns[2].selectbox(
+        "Corticosteroids since baseline", get_args(Steroids),
+        index=get_args(Steroids).index(known.steroids),
+        help="Physiological replacement counts as none.",
+    )  # fmt: skip
+    clinical = columns[3].selectbox(
+        "Clinical status", get_args(Clinical), index=get_args(Clinical).index(known.clinical)
+    )
+    if st.form_submit_button(
+        "Keep the reading", disabled=not reader, help=None if reader else "Say who you are first"
+    ):
+        said = {
+            "new_lesion": new, "non_target": others, "steroids": steroids, "clinical": clinical,
+        }  # fmt: skip
+        try:
+            now = datetime.now(UTC).replace(microsecond=0)
+            reading = known.model_copy(update=said)
+            keep_reading(store, second, reading, by=reader or "", at=now)
+            st.rerun()
+        except AvatarError as error:
+            st.error(str(error))
+with st.form("targets", border=True):
+    chosen_, nodes_ = st.columns(2)
+    chosen = chosen_.multiselect(
+        "Target lesions", follow_up.measurable, default=list(follow_up.targets),
+        max_selections=follow_up.criteria.most_targets,
+        help="Measurable at baseline; kept with the baseline scan, whatever scan is shown.",
+    )  # fmt: skip
+    nodes = nodes_.multiselect(
+        "Of these, lymph nodes", [t.name for t in follow_up.tracks],
+        default=[n for n in follow_up.reading.nodes], help="RECIST measures nodes by their short axis.",
+    )  # fmt: skip
+    if st.form_submit_button(
+        "Keep the targets", disabled=not reader, help=None if reader else "Say who you are first"
+    ):
+        try:
+            now = datetime.now(UTC).replace(microsecond=0)
+            read_targets(store, follow_up, chosen, by=reader or "", at=now, nodes=nodes)
+            st.rerun()
+        except AvatarError as error:
+            st.error(str(error))
