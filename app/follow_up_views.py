@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
 
-from app.components.side_by_side import ShownLesion
 from app.views import COLORS, styled
 from data.alignment import Alignment
 from data.lesions import Point
@@ -20,6 +20,15 @@ CATEGORY_COLORS = {
 }  # fmt: skip
 FATE_WORDS = {"merged": "merged into a larger one", "gone": "gone", "outside": "not shown"}
 MM3_PER_CM3 = 1000.0
+
+
+@dataclass(frozen=True)
+class ShownLesion:
+    """Where a lesion is, in the earlier scan's space, and what is said of it."""
+
+    name: str
+    place: Point
+    what: str
 
 
 def day_head(day: float) -> str:
@@ -163,6 +172,7 @@ def course_figure(
         name=f"sum of targets ({shown_unit(criteria)})",
         mode="lines+markers+text",
         textposition="top center",
+        cliponaxis=False,
         line={"color": "#333333", "dash": "dot"},
         yaxis="y2",
     )

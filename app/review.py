@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import TypeAdapter
@@ -18,6 +18,9 @@ from data.files import replace_atomically
 from data.io.nifti import encode_nifti
 from data.review import STATUSES
 from data.store import AvatarStore
+
+if TYPE_CHECKING:
+    from pipelines.follow_up import Kind
 
 app = typer.Typer(help="Masks under review, without the board.", no_args_is_help=True)
 StoreOption = Annotated[Path, typer.Option("--store", help="Folder of the avatar store.")]
@@ -80,12 +83,17 @@ def export_mask(
     series: Annotated[
         Path | None, typer.Option(help="For DICOM: folder of the series that was segmented.")
     ] = None,
-    contours: Annotated[
-        bool, typer.Option("--contours", help="An RTSTRUCT instead of a SEG.")
-    ] = False,
+    kind: Annotated[
+        str, typer.Option(help="For DICOM: seg, rtstruct (contours), or sr (what was measured).")
+    ] = "seg",
 ) -> None:
-    """A version of a mask as a file: NIfTI, or a DICOM SEG or RTSTRUCT that refers to its series."""
-    from pipelines.review import export_dicom, find_case
+    """A version of a mask as a file: NIfTI, or a DICOM SEG, RTSTRUCT or SR that refers to its series."""
+    from pipelines.export import DicomKind, export_dicom
+    from pipelines.review import find_case
+
+    known: dict[str, DicomKind] = {"seg": "seg", "rtstruct": "rtstruct", "sr": "sr"}
+    if kind not in known:
+        raise ReviewError(f"--kind {kind}: there are {', '.join(known)}")
 
     with AvatarStore(store, must_exist=True) as opened:
         case = find_case(opened, patient, day)
@@ -95,7 +103,7 @@ def export_mask(
                 raise ReviewError(
                     f"{output}: a DICOM mask refers to its images: name them by --series"
                 )
-            export_dicom(opened, case, version, series, output, contours=contours)
+            export_dicom(opened, case, version, series, output, kind=known[kind])
         elif output.name.endswith(".nii.gz"):
             replace_atomically(output, encode_nifti(opened.volume(ref)))
         else:
@@ -118,6 +126,7 @@ def import_mask(
         typer.Option(help="The version that it was made from; refused if it is not the latest."),
     ] = None,
     comment: Annotated[str, typer.Option(help="For the record.")] = "",
+    as_json: JsonOption = False,
 ) -> None:
     """A mask that was drawn elsewhere as the next version of a case; it must lie on the scan's grid."""
     from pipelines.review import find_case, read_reader_mask, save_version
@@ -134,6 +143,64 @@ def import_mask(
             comment=comment or f"imported from {mask.name}",
         )
     changed = review.entries[-1].voxels_changed
+    if as_json:
+        sys.stdout.write(review.entries[-1].model_dump_json(indent=1) + "\n")
+        return
     out.print(
         f"kept version {review.version} of {case.name}: {changed} voxels changed", soft_wrap=True
     )
+
+
+@app.command("follow")
+def follow_scans(
+    patient: str,
+    store: StoreOption = DEFAULT_STORE,
+    criteria: Annotated[
+        str | None, typer.Option(help="The site's usual ones by default; see the error for all.")
+    ] = None,
+    affine: Annotated[
+        bool, typer.Option("--affine", help="Register with stretching; rigidly by default.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Lesions from scan to scan, and the response at each by RANO 2.0 or RECIST 1.1."""
+    with err.status("Loading the imaging libraries"):
+        from app.follow_up_views import alignment_words, target_rows
+        from pipelines.follow_up import follow
+        from pipelines.sites.registry import SITES
+        from pipelines.steps import StepReport
+
+    def watch(report: StepReport) -> None:
+        err.print(f"{report.step}: {report.used}" + (" (reused)" if report.reused else ""))
+
+    with AvatarStore(store, must_exist=True) as opened:
+        avatar = opened.get(patient)
+        offered = {f.criteria: f for f in SITES[avatar.site].followed}
+        if criteria is not None and criteria not in offered:
+            raise ReviewError(
+                f"--criteria {criteria}: for {avatar.site} there are {', '.join(offered)}"
+            )
+        followed = None if criteria is None else offered[criteria]
+        kind: Kind = "affine" if affine else "rigid"
+        with err.status("Registering the scans"):
+            found = follow(opened, avatar, followed, kind=kind, watch=watch)
+    responses = found.responses()
+    for day, laid in zip(found.days, found.aligned, strict=True):
+        for doubt in () if laid is None else laid.alignment.doubts:
+            err.print(f"[yellow]registration of day {day:g} is in doubt[/yellow]: {escape(doubt)}")
+    if as_json:
+        sys.stdout.write(found.summary().model_dump_json(indent=1) + "\n")
+        return
+    rows = target_rows(found, responses)
+    table = Table(title=f"{patient} by {found.criteria.name} (research use only)")
+    for head in rows[0]:
+        table.add_column(head)
+    for row in rows:
+        table.add_row(*map(escape, row.values()))
+    out.print(table)
+    for response in responses[1:]:
+        unknown = f" Not known: {'; '.join(response.unknown)}." if response.unknown else ""
+        out.print(f"day {response.day:g}: {response.category}, {response.reason}.{unknown}")
+    for laid in found.aligned[1:]:
+        if laid is not None:
+            out.print(alignment_words(laid.alignment), soft_wrap=True)

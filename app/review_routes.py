@@ -15,7 +15,7 @@ from functools import wraps
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -25,8 +25,18 @@ from app.state import TOKEN_HEADER, open_store, session_token
 from data.errors import AvatarError, ConflictError, ReviewError
 from data.imaging import AFFINE_TOLERANCE_MM, Volume
 from data.io.structured import explain
+from data.lesions import Diameters
+from data.reading import Distance
 from pipelines.edit import EditOptions, operate
-from pipelines.review import ReviewCase, Spent, find_case, request_changes, save_version, sign
+from pipelines.review import (
+    ReviewCase,
+    Spent,
+    find_case,
+    keep_reading,
+    request_changes,
+    save_version,
+    sign,
+)
 
 MOST_BYTES = 32 * 2**20
 """Of a gzipped mask; one of 512 cubed with every voxel drawn is smaller."""
@@ -125,9 +135,43 @@ async def _decide(request: Request) -> Response:
     return await run_in_threadpool(work)
 
 
+@trusted
+async def _measure(request: Request) -> Response:
+    """POST: lines that a reader drew, in place of those in the last reading; what else it says stays."""
+    body = await _body(request)
+
+    def work() -> Response:
+        case = _case(request)
+        try:
+            lines = _Lines.model_validate_json(body)
+        except ValidationError as error:
+            raise ReviewError(f"{case.name}: {explain(error)}") from error
+        drawn = {"diameters": lines.diameters, "distances": lines.distances}
+        review = keep_reading(
+            open_store(),
+            case,
+            case.review.reading.model_copy(update=drawn),
+            after=_count(request, "Readings"),
+            by=_words(request, "Reader"),
+            at=_now(),
+            spent=_spent(request),
+        )
+        return JSONResponse({"readings": review.readings})
+
+    return await run_in_threadpool(work)
+
+
+class _Lines(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    diameters: dict[str, Diameters] = Field(max_length=100)
+    distances: tuple[Distance, ...] = Field(max_length=50)
+
+
 ROUTES = [
     Route("/api/review/{patient}/{day}/mask", _save, methods=["PUT"]),
     Route("/api/review/{patient}/{day}/operate/{operation}", _operate, methods=["POST"]),
+    Route("/api/review/{patient}/{day}/measures", _measure, methods=["POST"]),
     Route("/api/review/{patient}/{day}/decision", _decide, methods=["POST"]),
 ]
 
@@ -184,9 +228,13 @@ def _packed(content: bytes) -> bytes:
 
 
 def _base(request: Request) -> int:
-    given = request.headers.get("X-Avatar-Base", "")
+    return _count(request, "Base")
+
+
+def _count(request: Request, what: str) -> int:
+    given = request.headers.get(f"X-Avatar-{what}", "")
     if not given.isdigit():
-        raise ReviewError(f"the version that was edited is a number, got {given!r}")
+        raise ReviewError(f"X-Avatar-{what}, what was worked on, is a number, got {given!r}")
     return int(given)
 
 

@@ -14,6 +14,8 @@ from app.views import default_sequence
 from data.avatar import Avatar, Scan
 from data.errors import StoreError
 from data.store import AvatarStore
+from pipelines.follow_up import FollowUp, Kind, cases_of, follow
+from pipelines.sites.base import Followed
 
 TOKEN_HEADER = "X-Avatar-Token"  # noqa: S105  # a header's name
 _TOKEN = secrets.token_urlsafe(32)
@@ -76,6 +78,21 @@ def _picture(mask_sha256: str, _scan: Scan) -> str | None:
         return thumbnail(image, store.volume(_scan.segmentation), _scan.labels)
     except StoreError:
         return None
+
+
+def followed_scans(
+    patient_id: str, followed: Followed | None = None, kind: Kind = "rigid"
+) -> FollowUp:
+    """A patient's scans over time, computed anew when a mask or a reading has changed."""
+    store = open_store()
+    avatar = store.get(patient_id)
+    state = [[case.mask().sha256, case.review.readings] for case in cases_of(store, avatar)]
+    return _followed(avatar, followed, kind, f"{store.folder} {patient_id} {state}")
+
+
+@st.cache_resource(show_spinner="Registering the scans", max_entries=20)
+def _followed(_avatar: Avatar, followed: Followed | None, kind: Kind, state: str) -> FollowUp:
+    return follow(open_store(), _avatar, followed, kind=kind)
 
 
 def reader_field() -> str | None:

@@ -109,6 +109,11 @@ class Review(BaseModel):
         return next(found, Reading())
 
     @property
+    def readings(self) -> int:
+        """How many there were."""
+        return sum(entry.reading is not None for entry in self.entries)
+
+    @property
     def last_at(self) -> datetime | None:
         """When something was last done."""
         return self.entries[-1].at if self.entries else None

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 
 from data.alignment import Alignment
 from data.avatar import Avatar, Scan, VolumeRef
@@ -187,6 +188,63 @@ class FollowUp:
             t.name: tuple(self._size(t, n) for n in range(len(self.cases))) for t in self.tracks
         }
 
+    def summary(self) -> FollowUpSummary:
+        """What of it is worth keeping in a file."""
+        sizes = self.sizes()
+        return FollowUpSummary(
+            patient_id=self.avatar.patient_id,
+            criteria=self.criteria.name,
+            citation=self.criteria.citation,
+            unit=self.criteria.unit,
+            days=self.days,
+            mask_versions=tuple(case.review.version for case in self.cases),
+            targets=self.targets,
+            lesions=tuple(
+                LesionSummary(
+                    name=t.name,
+                    fates=tuple("not seen" if s is None else s.fate for s in t.seen),
+                    sizes=sizes[t.name],
+                )
+                for t in self.tracks
+            ),
+            candidates=tuple(
+                (self.days[n], seen.pieces[0])
+                for t in self.new
+                for n, seen in enumerate(t.seen)
+                if seen is not None
+            ),
+            alignments=tuple(a.alignment for a in self.aligned if a is not None),
+            responses=self.responses(),
+        )
+
+
+class LesionSummary(BaseModel):
+    """One lesion, scan by scan."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    fates: tuple[str, ...]
+    sizes: tuple[TargetSize, ...]
+
+
+class FollowUpSummary(BaseModel):
+    """A follow-up as a file: sizes in mm and mm3, days since diagnosis."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    patient_id: str
+    criteria: str
+    citation: str
+    unit: str = Field(description="of burdens")
+    days: tuple[float, ...]
+    mask_versions: tuple[int, ...]
+    targets: tuple[str, ...]
+    lesions: tuple[LesionSummary, ...]
+    candidates: tuple[tuple[float, Lesion], ...] = Field(description="new lesions? day and lesion")
+    alignments: tuple[Alignment, ...]
+    responses: tuple[Response, ...]
+
 
 def days_since_radiotherapy(avatar: Avatar, day: float) -> float | None:
     """Since the last fraction before a day; None where the record knows of none."""
@@ -254,6 +312,13 @@ def follow(
             new.append(Track(f"N{len(new) + 1}", tuple(seen)))
     tracks = tuple(Track(f"L{n}", tuple(h)) for n, h in enumerate(histories, 1))
     return FollowUp(avatar, followed, cases, tracks, tuple(new), tuple(aligned))
+
+
+def lesions_on(follow_up: FollowUp, day: float) -> dict[str, Lesion]:
+    """The lesions of one scan by their names; the largest piece of one that fell apart."""
+    n = follow_up.days.index(day)
+    seen = {t.name: t.seen[n] for t in (*follow_up.tracks, *follow_up.new)}
+    return {name: s.pieces[0] for name, s in seen.items() if s is not None and s.pieces}
 
 
 def _lesions(store: AvatarStore, case: ReviewCase, site: Site, followed: Followed) -> LesionMap:

@@ -18,10 +18,9 @@ from data.avatar import Avatar, Scan, VolumeRef
 from data.errors import ConflictError, ImageError, ReviewError, StoreError
 from data.imaging import Segmentation, Volume
 from data.io.dicom import read_dataset
-from data.io.dicom_made import Authorship
-from data.io.dicom_seg import Segment, as_label_map, read_dicom_seg, write_dicom_seg
+from data.io.dicom_seg import Segment, as_label_map, read_dicom_seg
 from data.io.nifti import read_segmentation
-from data.io.rtstruct import read_rtstruct_on, write_rtstruct
+from data.io.rtstruct import read_rtstruct_on
 from data.io.structured import explain
 from data.provenance import Provenance
 from data.reading import Reading
@@ -183,6 +182,7 @@ def keep_reading(
     case: ReviewCase,
     reading: Reading,
     *,
+    after: int | None = None,
     by: str,
     at: datetime,
     comment: str = "",
@@ -190,9 +190,26 @@ def keep_reading(
 ) -> Review:
     """Keep what a reader measured and judged, in place of the last reading.
 
+    Args:
+        store: where the case is from.
+        case: as the reader saw it.
+        reading: all of it, with what is kept of the last one.
+        after: how many readings the reader knew of; as many as the case has by default.
+        by: the reader's name.
+        at: now.
+        comment: the reader's words.
+        spent: time given to it.
+
     Raises:
+        ConflictError: somebody else has measured since.
         ReviewError: it is the last reading, word for word.
     """
+    if after is not None and after != case.review.readings:
+        measured = (e.by for e in reversed(case.review.entries) if e.reading is not None)
+        who = next(measured, "somebody")
+        raise ConflictError(
+            f"{case.name}: {who} has measured since; reload the page to see it, then draw again"
+        )
     if reading == case.review.reading:
         raise ReviewError(f"{case.name}: the reading is the last one; nothing to keep")
     version = case.review.version
@@ -250,37 +267,6 @@ def sign(
     )
     store.put(with_signed(store, store.get(case.avatar.patient_id), review))
     return review
-
-
-def export_dicom(
-    store: AvatarStore,
-    case: ReviewCase,
-    version: int | None,
-    series: Path,
-    output: Path,
-    *,
-    contours: bool = False,
-) -> None:
-    """A version as a DICOM SEG, or as contours (RTSTRUCT), that refers to the series that was segmented.
-
-    Raises:
-        ReviewError: no such version.
-        ImageError: the mask is empty, or the series is another one.
-    """
-    shown = case.review.version if version is None else version
-    made = next((e for e in case.review.entries if e.mask and e.version == shown), None)
-    signed = next((e for e in case.review.entries if e.act == "sign" and e.version == shown), None)
-    automatic = made is None and not case.scan.given
-    words = "automatic mask" if automatic else f"mask version {shown}"
-    authorship = Authorship(
-        drawn_by=made.by if made is not None else case.scan.segmenter.split(":")[0],
-        automatic=automatic,
-        description=f"{words}, signed by {signed.by}" if signed else f"{words}, not signed",
-    )
-    labels = SITES[case.avatar.site].labels  # with codes, which an older avatar's may lack
-    mask = Segmentation(store.volume(case.mask(version)), labels)
-    write = write_rtstruct if contours else write_dicom_seg
-    write(output, mask, series, authorship)
 
 
 def read_reader_mask(store: AvatarStore, case: ReviewCase, path: Path) -> Volume:

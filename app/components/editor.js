@@ -1,6 +1,6 @@
 // One editor per mounted element; a rerun of the page never touches edits that are not saved.
 const editors = new WeakMap();
-const MODULES = ["labelmap", "drafts", "volumes"];
+const MODULES = ["labelmap", "drafts", "volumes", "measures"];
 const ATTENTION_S = 60; // without a move of the mouse for longer nobody is looking
 const EDITING_S = 5;
 const DRAFT_MS = 400;
@@ -11,6 +11,7 @@ const TOOLS = [
   ["erase", "e", "Eraser", "Erase any label (E)"],
   ["like", "t", "Like brush", "Paint only what is as bright as where the stroke begins (T)"],
   ["fill", "f", "Fill", "Fill a closed outline of the label in this plane (F)"],
+  ["measure", "d", "Measure", "Draw a distance, or pull an end of a diameter (D)"],
   ["click", "c", "Click", "Find a lesion from clicks: inside it; with Shift outside it (C)"],
 ];
 const OPERATIONS = [
@@ -26,7 +27,7 @@ const MORE_KEYS = [
   ["1 \u2026 9", "label"], ["[ and ]", "smaller and larger pen"], ["V", "pen as a ball (3-D) or a disk"],
   ["P", "over other labels or not"], ["Shift+click", "with Click: outside the lesion"],
   ["Enter", "done clicking"], ["Z, Ctrl+Z", "undo"], ["Y, Ctrl+Shift+Z", "redo"], ["Ctrl+S", "save a version"],
-  ["M", "mask on and off"], ["O", "outlines"], ["H", "map of doubt"], ["N", "next doubtful region"],
+  ["M", "mask on and off"], ["L", "measures on and off"], ["Delete", "the line touched last: a distance goes, diameters are found anew"], ["O", "outlines"], ["H", "map of doubt"], ["N", "next doubtful region"],
   ["G", "next sequence"], ["W", "next window"], ["R", "3-D panel"], ["Wheel", "slices"],
   ["Right drag", "window"], ["?", "these keys"],
 ];
@@ -49,15 +50,22 @@ class Editor {
 
   get dirty() { return this.history && this.history.done.at(-1) !== this.savedMark; }
 
+  get measured() { return Boolean(this.measures?.dirty); }
+
   async start() {
     performance.mark("avatar-start");
     this.draw();
     const parts = await Promise.all(MODULES.map((m) => import(`${location.origin}/assets/${m}.js`)));
     Object.assign(this, { map: parts[0], drafts: parts[1], volumes: parts[2] });
+    this.measures = new parts[3].Measures(this.find(".lines"), { changed: () => this.remeasured() });
+    this.measures.load(this.data.measures);
     this.history = new this.map.History();
     this.savedMark = this.history.done.at(-1);
     Object.assign(this, await this.volumes.newPlanes(this.find("canvas"), (place) => this.say(place)));
     if (this.data.test) Object.assign(window, { avatarEditor: this, avatarViewer: this.nv });
+    this.measures.host.nv = this.nv;
+    const scene = this.nv.drawScene.bind(this.nv); // lines follow whatever moves the planes
+    this.nv.drawScene = (...given) => { const done = scene(...given); this.measures.draw(); return done; };
     this.nv.setDrawColormap(this.data.colormap);
     this.arrange();
     this.masked = this.loadMask(); // while the image is on its way
@@ -197,8 +205,9 @@ class Editor {
       if (!data.doubt) this.find(which).title = "Only one opinion on this mask: no map of doubt";
     }
     this.find(".stage").classList.toggle("draws", this.tool !== "look");
-    this.find(".undo").disabled = !this.history?.done.length;
-    this.find(".redo").disabled = !this.history?.undone.length;
+    const measuring = this.tool === "measure";
+    this.find(".undo").disabled = !(measuring ? this.measures.past : this.history?.done)?.length;
+    this.find(".redo").disabled = measuring || !this.history?.undone.length;
     this.find(".mm").textContent = `${this.find(".size").value} mm`;
     this.find(".percent").textContent = `\u00b1${this.find(".like").value} %`;
     for (const act of this.root.querySelectorAll("[data-operation]")) act.disabled = this.busy;
@@ -211,12 +220,15 @@ class Editor {
       made.title = on ? made.dataset.help : who || why;
     };
     enable(".save", named && dirty && !this.busy, "Nothing is changed");
-    enable(".changes", named && !dirty && !this.busy, "Save your edits first, or undo them");
-    enable(".sign", named && !dirty && !this.busy && !data.signed, data.signed ? "This version is signed" : "Save your edits first, or undo them");
+    enable(".keep", named && this.measured && !this.busy, "No line was drawn or moved");
+    const settled = !dirty && !this.measured && !this.busy;
+    const first = dirty ? "Save your edits first, or undo them" : "Keep your measures first, or undo them";
+    enable(".changes", named && settled, first);
+    enable(".sign", named && settled && !data.signed, data.signed ? "This version is signed" : first);
     const state = this.find(".state");
-    state.classList.toggle("unsaved", Boolean(dirty) && !this.failed);
+    state.classList.toggle("unsaved", Boolean(dirty || this.measured) && !this.failed);
     state.classList.toggle("failed", Boolean(this.failed));
-    state.textContent = this.failed || (dirty ? `Unsaved edits on version ${this.version}, kept in this browser` : `Version ${this.version}${data.signed ? ", signed" : ""}`);
+    state.textContent = this.failed || (dirty ? `Unsaved edits on version ${this.version}, kept in this browser` : this.measured ? "Measures not kept yet, but in this browser" : `Version ${this.version}${data.signed ? ", signed" : ""}`);
     this.find(".save").textContent = `Save as version ${this.version + 1}`;
     this.find(".sign").textContent = `Sign version ${this.version}`;
   }
@@ -231,13 +243,41 @@ class Editor {
     );
   }
 
+  // What was measured, found or by hand; a click goes there.
+  list() {
+    const rows = this.measures?.found ? this.measures.rows() : [];
+    this.find(".lesions").replaceChildren(...rows.map(({ name, text, place, by_hand, more }) => {
+      const line = document.createElement("button");
+      Object.assign(line, { type: "button", title: `Go to ${name}${more}`, className: by_hand ? "hand" : "" });
+      line.append(Object.assign(document.createElement("b"), { textContent: name }), ` ${text}`);
+      line.onclick = () => { this.measures.touched = name; this.volumes.goTo(this.nv, place); };
+      return line;
+    }));
+    if (!rows.length) this.find(".lesions").textContent = "No lesion in the mask that was saved last";
+  }
+
+  remeasured() {
+    this.lastEdit = Date.now();
+    this.failed = "";
+    this.list();
+    this.refresh();
+    clearTimeout(this.drafting);
+    this.drafting = setTimeout(() => this.draft(), DRAFT_MS);
+  }
+
+  toggleMeasures() {
+    this.measures.shown = !this.measures.shown;
+    this.measures.draw();
+  }
+
   // --- tools ---------------------------------------------------------------------------------------------
 
   choose(tool) {
     this.tool = tool;
     this.clicks = null;
     this.find(".pen").style.display = "none";
-    this.hint(tool === "click" ? "Click inside the lesion; Shift+click outside it" : "");
+    const hints = { click: "Click inside the lesion; Shift+click outside it", measure: "Draw a distance or pull an end; Delete takes it away" };
+    this.hint(hints[tool] ?? "");
     this.refresh();
   }
 
@@ -269,6 +309,14 @@ class Editor {
     return { voxel: Array.from(nv.frac2vox(frac)), plane: 2 - nv.screenSlices[tile].axCorSag, frac, tile };
   }
 
+  // A place under the mouse in the patient, RAS mm, and on the stage, CSS pixels.
+  mm(place) { return Array.from(this.nv.frac2mm(place.frac, 0, true)).slice(0, 3); }
+
+  spot(event) {
+    const box = this.find("canvas").getBoundingClientRect();
+    return [event.clientX - box.left, event.clientY - box.top];
+  }
+
   press(event) {
     if (event.button !== 0 || this.tool === "look" || this.busy || !this.labels) return;
     const place = this.under(event);
@@ -278,6 +326,7 @@ class Editor {
     this.find("canvas").focus();
     this.plane = place.plane;
     if (this.tool === "click") { this.click(place, event.shiftKey); return; }
+    if (this.tool === "measure") { this.measures.press(this.mm(place), this.spot(event)); this.pulling = place.plane; return; }
     const edit = new this.map.Edit(this.labels, this.dims);
     if (this.tool === "fill") {
       const closed = this.map.fill(edit, place.voxel, place.plane, this.label, this.takes());
@@ -337,6 +386,12 @@ class Editor {
   move(event) {
     this.lastMove = Date.now();
     this.showPen(event);
+    if (this.pulling !== undefined) {
+      event.stopPropagation();
+      const place = this.under(event);
+      if (place && place.plane === this.pulling) this.measures.move(this.mm(place));
+      return;
+    }
     if (!this.stroke) return;
     event.stopPropagation();
     const place = this.under(event);
@@ -344,6 +399,11 @@ class Editor {
   }
 
   release(event) {
+    if (this.pulling !== undefined) {
+      event?.stopPropagation();
+      this.pulling = undefined;
+      this.measures.release();
+    }
     if (!this.stroke) return;
     event?.stopPropagation();
     const { edit } = this.stroke;
@@ -380,9 +440,12 @@ class Editor {
     this.drafting = setTimeout(() => this.draft(), DRAFT_MS);
   }
 
-  undo() { if (!this.busy && this.history.undo(this.labels)) { this.clicks = null; this.changed(); } }
+  undo() {
+    if (this.tool === "measure") { this.measures.undo(); return; }
+    if (!this.busy && this.history.undo(this.labels)) { this.clicks = null; this.changed(); }
+  }
 
-  redo() { if (!this.busy && this.history.redo(this.labels)) { this.clicks = null; this.changed(); } }
+  redo() { if (this.tool !== "measure" && !this.busy && this.history.redo(this.labels)) { this.clicks = null; this.changed(); } }
 
   warn(words) {
     this.failed = words;
@@ -453,7 +516,7 @@ class Editor {
 
   // Every click asks again with all clicks so far, in place of what the ones before had found.
   click(place, outside) {
-    const mm = Array.from(this.nv.frac2mm(place.frac, 0, true)).slice(0, 3);
+    const mm = this.mm(place);
     const clicks = this.clicks ?? { inside: [], outside: [], edit: null };
     clicks[outside ? "outside" : "inside"].push(mm);
     this.clicks = clicks;
@@ -482,6 +545,25 @@ class Editor {
       await this.drafts.dropDraft(this.name);
       this.tell("done", { act: "save", version: told.version });
     });
+  }
+
+  keepMeasures() {
+    if (!this.measured || !this.data.reader) return this.refresh();
+    return this.during("Keeping the measures", async () => {
+      const body = JSON.stringify(this.measures.told());
+      const headers = this.headers({ "Content-Type": "application/json", "X-Avatar-Readings": String(this.measures.readings) });
+      const answer = await this.ask("POST", "measures", { body, headers });
+      if (answer.status === 409) { this.failed = (await answer.json()).said; return; }
+      this.measures.kept = JSON.stringify(this.measures.lines);
+      Object.assign(this, { viewed: 0, edited: 0 });
+      await this.drafts.dropDraft(`${this.name}:measures`);
+      this.tell("done", { act: "measure", version: this.version });
+    });
+  }
+
+  async saveAll() {
+    await this.save();
+    await this.keepMeasures();
   }
 
   decide(decision) {
@@ -544,6 +626,9 @@ class Editor {
 
   async draft() {
     try {
+      const lines = `${this.name}:measures`;
+      if (this.measured) await this.drafts.keepDraft(lines, { lines: this.measures.lines, readings: this.measures.readings });
+      else await this.drafts.dropDraft(lines);
       if (!this.dirty) { await this.drafts.dropDraft(this.name); return; }
       await this.drafts.keepDraft(this.name, { base: this.version, runs: this.map.packed(this.labels), length: this.labels.length, at: Date.now() });
       this.drafted = true;
@@ -553,6 +638,12 @@ class Editor {
   }
 
   async recall() {
+    const drawn = await this.drafts.findDraft(`${this.name}:measures`).catch(() => null);
+    if (drawn && drawn.readings === this.measures.readings) {
+      this.measures.past.push(JSON.stringify(this.measures.lines));
+      this.measures.lines = drawn.lines;
+    }
+    this.list();
     const found = await this.drafts.findDraft(this.name).catch(() => null);
     if (!found || found.length !== this.labels.length) return;
     const kept = this.map.unpacked(found.runs, found.length);
@@ -583,7 +674,7 @@ class Editor {
     on(stage, "pointerdown", () => this.find("canvas").focus());
     on(stage, "wheel", () => { this.lastMove = Date.now(); }, { passive: true, capture: true });
     on(this.find(".editor"), "keydown", (e) => this.key(e));
-    on(window, "beforeunload", (e) => { if (this.dirty) e.preventDefault(); });
+    on(window, "beforeunload", (e) => { if (this.dirty || this.measured) e.preventDefault(); });
     const click = (which, act) => { this.find(which).onclick = act; };
     click(".outline", () => { this.outline = !this.outline; this.applyMask(); this.refresh(); });
     click(".doubt", () => this.toggleDoubt());
@@ -592,6 +683,8 @@ class Editor {
     click(".undo", () => this.undo());
     click(".redo", () => this.redo());
     click(".save", () => this.save());
+    click(".keep", () => this.keepMeasures());
+    click(".lines-toggle", () => this.toggleMeasures());
     click(".changes", () => this.decide("request changes"));
     click(".sign", () => this.decide("sign"));
     click(".mine", () => this.keepMine());
@@ -662,7 +755,7 @@ class Editor {
   }
 
   commands() {
-    return { z: () => this.undo(), y: () => this.redo(), "shift+z": () => this.redo(), s: () => this.save() };
+    return { z: () => this.undo(), y: () => this.redo(), "shift+z": () => this.redo(), s: () => this.saveAll() };
   }
 
   keys() {
@@ -674,6 +767,7 @@ class Editor {
       escape: () => this.choose("look"), enter: () => { this.clicks = null; this.hint("Done; the next click begins another lesion"); },
       v: () => this.toggleBall(), p: () => { this.find(".over").checked = !this.find(".over").checked; },
       "[": () => pen(-1), "]": () => pen(1), z: () => this.undo(), y: () => this.redo(),
+      l: () => this.toggleMeasures(), delete: () => this.measures.remove(),
       m: () => { this.shown = !this.shown; this.applyMask(); }, o: () => this.find(".outline").click(),
       h: () => this.toggleDoubt(), n: () => this.nextDoubt(), r: () => this.toggleRender(),
       g: () => this.next(this.find(".sequence")), w: () => this.next(this.find(".window")), "?": () => this.find("dialog").showModal(),
@@ -684,6 +778,11 @@ class Editor {
   follow(data) {
     this.data = { ...data };
     if (!this.history) return;
+    if (!this.measured) {
+      this.measures.load(data.measures);
+      this.measures.draw();
+      this.list();
+    }
     if (data.version > this.version) {
       const said = `Version ${data.version} was saved since`;
       if (this.dirty) this.offer({ said: `${said}; your edits stand on version ${this.version}`, version: data.version, mask: data.mask });
@@ -696,7 +795,7 @@ class Editor {
     this.quit?.abort();
     clearInterval(this.clock);
     clearTimeout(this.drafting);
-    if (this.dirty) this.draft();
+    if (this.dirty || this.measured) this.draft();
     this.volumes?.loseContext(this.nv);
   }
 }

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from app.components.shared import component, in_test, window_in
+from app.follow_up_views import ShownLesion
 from app.state import TOKEN_HEADER, session_token
 from app.views import colormap_of
 from data.avatar import VolumeRef
 from data.imaging import LabelTable
-from data.lesions import Point
 from data.store import AvatarStore
 
 HEIGHT_PX = 420
@@ -32,15 +32,6 @@ class ShownSide:
             "sha256": self.image.sha256,
             "mask": self.mask.sha256,
         }
-
-
-@dataclass(frozen=True)
-class ShownLesion:
-    """Where a lesion is, in the earlier scan's space, and what is said of it."""
-
-    name: str
-    place: Point
-    what: str
 
 
 def side_by_side(

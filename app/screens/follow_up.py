@@ -15,24 +15,20 @@ from app.follow_up_views import (
     target_rows,
     verdict,
 )
-from app.state import choose_patient, open_store, reader_field
-from data.avatar import Avatar
+from app.state import choose_patient, followed_scans, open_store, reader_field
 from data.errors import AvatarError
 from data.reading import Clinical, NewLesion, NonTarget, Steroids
 from models.criteria.registry import CRITERIA
 from pipelines.follow_up import (
-    FollowUp,
     Kind,
     aligned_to,
     cases_of,
-    follow,
     moved_mask,
     read_targets,
     usual_followed,
     volumes_over_time,
 )
 from pipelines.review import keep_reading
-from pipelines.sites.base import Followed
 from pipelines.sites.registry import SITES
 
 store = open_store()
@@ -64,14 +60,8 @@ if len(cases) < 2:
     st.stop()
 
 
-@st.cache_resource(show_spinner="Registering the scans", max_entries=20)
-def _followed(_avatar: Avatar, followed: Followed, kind: Kind, state: str) -> FollowUp:
-    return follow(store, _avatar, followed, kind=kind)
-
-
 try:
-    state = "".join(case.mask().sha256 + case.review.model_dump_json() for case in cases)
-    follow_up = _followed(avatar, followed, kind or "rigid", avatar.patient_id + state)
+    follow_up = followed_scans(avatar.patient_id, followed, kind or "rigid")
     responses = follow_up.responses()
 except AvatarError as error:
     st.error(str(error))

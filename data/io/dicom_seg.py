@@ -20,6 +20,7 @@ from data.io.dicom_made import (
     MODEL,
     SERIES_NUMBER,
     Authorship,
+    OnSeries,
     despite_the_source,
     on_series,
     release,
@@ -121,27 +122,30 @@ def write_dicom_seg(
         ImageError: the mask is empty, or on another grid than the series.
     """
     with despite_the_source():
-        laid = on_series(segmentation, series)
-        made = hd.seg.Segmentation(
-            source_images=laid.sources,
-            pixel_array=_frames(laid.mask.array, laid.labels),
-            segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
-            segment_descriptions=[
-                _described(label, number, authorship) for number, label in enumerate(laid.labels, 1)
-            ],
-            series_instance_uid=laid.uid("SEG series", authorship),
-            series_number=SERIES_NUMBER,
-            sop_instance_uid=laid.uid("SEG", authorship),
-            instance_number=1,
-            manufacturer=MAKER,
-            manufacturer_model_name=MODEL,
-            software_versions=release(),
-            device_serial_number="research use only",
-            content_creator_name=authorship.person,
-            content_description=authorship.description[:LONGEST_TEXT],
-            series_description=authorship.title,
-        )
-        write_dicom(path, made)
+        write_dicom(path, made_seg(on_series(segmentation, series), authorship))
+
+
+def made_seg(laid: OnSeries, authorship: Authorship) -> hd.seg.Segmentation:
+    """The object that :func:`write_dicom_seg` writes."""
+    return hd.seg.Segmentation(
+        source_images=laid.sources,
+        pixel_array=_frames(laid.mask.array, laid.labels),
+        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=[
+            _described(label, number, authorship) for number, label in enumerate(laid.labels, 1)
+        ],
+        series_instance_uid=laid.uid("SEG series", authorship),
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=laid.uid("SEG", authorship),
+        instance_number=1,
+        manufacturer=MAKER,
+        manufacturer_model_name=MODEL,
+        software_versions=release(),
+        device_serial_number="research use only",
+        content_creator_name=authorship.person,
+        content_description=authorship.description[:LONGEST_TEXT],
+        series_description=authorship.title,
+    )
 
 
 def _placed(inside: NDArray[np.bool_], affine: NDArray[np.float64], grid: Volume) -> Volume:

@@ -236,6 +236,88 @@ def test_a_lost_connection_loses_no_edit(room, page):
         assert find_case(store, "permuted").review.version == version + 1
 
 
+def pull(page, name, which, by):
+    """Move the end of a line outwards, by CSS pixels."""
+    row = page.locator(".lesions button", has_text=name).first
+    row.click()
+    page.locator("canvas.nv").focus()
+    page.keyboard.press("d")
+    ends = page.wait_for_function(
+        """([name, which]) => {
+          const ends = window.avatarEditor.measures.handles.filter(
+            (h) => h.id.name === name && h.id.which === which);
+          return ends.length >= 2 && ends.slice(0, 2).map((h) => h.at);
+        }""",
+        arg=[name, which],
+    ).json_value()
+    box = page.locator("canvas.nv").bounding_box()
+    outwards = np.subtract(ends[1], ends[0]) / np.linalg.norm(np.subtract(ends[1], ends[0]))
+    x, y = box["x"] + ends[1][0], box["y"] + ends[1][1]
+    dx, dy = by * outwards
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + dx, y + dy, steps=3)
+    page.mouse.up()
+
+
+def measured(page):
+    return page.evaluate("window.avatarEditor.measures.told()")
+
+
+def test_diameters_are_pulled_distances_drawn_and_both_outlive_a_reload(room, page):
+    folder, address = room
+    open_editor(page, address, "RAS")
+    found = page.evaluate("window.avatarEditor.measures.diameters('L1').longest")
+    found_mm = np.linalg.norm(np.subtract(*found))
+    pull(page, "L1", "longest", 30)
+    drawn_ = measured(page)
+    lines = [drawn_["diameters"]["L1"][which] for which in ("longest", "perpendicular")]
+    u, v = (np.subtract(x["end_ras_mm"], x["start_ras_mm"]) for x in lines)
+    assert abs(u @ v) < 1e-6
+    assert np.linalg.norm(u) > found_mm + 2
+    before = json.dumps(drawn_)
+    page.keyboard.press("z")
+    assert measured(page)["diameters"] == {}
+    pull(page, "L1", "longest", 30)
+    assert json.dumps(measured(page)) == before
+    box = page.locator("canvas.nv").bounding_box()
+    page.mouse.move(box["x"] + 200, box["y"] + 120)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 290, box["y"] + 120, steps=3)
+    page.mouse.up()
+    assert page.get_by_role("button", name="Sign version").is_disabled()
+    page.wait_for_function("window.avatarEditor.drafted === true || window.avatarEditor.measured")
+    page.wait_for_timeout(1000)  # the draft is on its way
+    told = measured(page)
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.reload()
+    ready(page)
+    page.wait_for_function("window.avatarEditor.measured")
+    assert measured(page) == told
+    name = page.get_by_role("textbox", name="You are")
+    name.fill("Ada")
+    name.press("Enter")
+    page.wait_for_function("window.avatarEditor.data.reader === 'Ada'")
+    shot(page, "review-measures")
+    page.locator("canvas.nv").focus()
+    page.keyboard.press("Control+s")
+    page.wait_for_function(
+        "!window.avatarEditor.measured && window.avatarEditor.measures.readings > 0"
+    )
+    with AvatarStore(folder) as store:
+        reading = find_case(store, "RAS").review.reading
+    (distance,) = reading.distances
+    assert distance.line.length_mm == pytest.approx(
+        np.linalg.norm(
+            np.subtract(
+                told["distances"][0]["line"]["end_ras_mm"],
+                told["distances"][0]["line"]["start_ras_mm"],
+            )
+        )
+    )
+    assert reading.diameters["L1"].longest.length_mm > found_mm + 2
+
+
 def meanwhile(folder, patient, value):
     """Another reader saves."""
     with AvatarStore(folder) as store:
@@ -318,6 +400,20 @@ def test_the_routes_take_nothing_from_elsewhere_and_nothing_that_is_no_mask(room
     ):
         assert ask(address, path, body=content, **given)[0] == status
         assert said in ask(address, path, body=content, **given)[1]
+    line = {"start_ras_mm": [0, 0, 0], "end_ras_mm": [9, 0, 0]}
+    askew = {"diameters": {"L1": {"longest": line, "perpendicular": line}}, "distances": []}
+    with AvatarStore(folder) as store:
+        known = str(find_case(store, "RAS").review.readings)
+    for status, said, content, readings in (
+        (422, "off a right angle", json.dumps(askew), known),
+        (422, "is a number", json.dumps(askew | {"diameters": {}}), "x"),
+        (422, "Invalid JSON", "no lines", known),
+        (409, "has measured since", json.dumps(askew | {"diameters": {}}), "77"),
+    ):
+        more = good | {"X-Avatar-Readings": readings}
+        answer = ask(address, "RAS/0/measures", "POST", content.encode(), **more)
+        assert answer[0] == status
+        assert said in answer[1]
     assert ask(address, "RAS/x/mask", body=body, **good)[0] == 422
     assert ask(address, "nobody/0/mask", body=body, **good)[0] == 422
     assert ask(address, "RAS/0/decision", "POST", **good | {"X-Avatar-Decision": "eat"})[0] == 422
@@ -390,6 +486,11 @@ def test_a_whole_shift_on_a_real_case(flagship_case, tmp_path, page):
         name.fill("Dr. Ada")
         name.press("Enter")
         page.get_by_text("Measured on version 1").wait_for()
+        page.wait_for_function("window.avatarEditor.data.reader === 'Dr. Ada'")
+        pull(page, "L1", "longest", 20)
+        page.get_by_role("button", name="Keep measures").click()
+        page.wait_for_function("window.avatarEditor.measures.readings === 1")
+        shot(page, "review-measured")
         page.get_by_role("button", name="Sign version 1").click()
         page.get_by_text("version 1 signed by Dr. Ada").wait_for()
         page.get_by_text("Measured on version 1").scroll_into_view_if_needed()
@@ -398,7 +499,8 @@ def test_a_whole_shift_on_a_real_case(flagship_case, tmp_path, page):
             case = find_case(store, patient)
             mask = store.volume(case.scan.segmentation)
             assert case.review.status == "signed"
-            assert [e.act for e in case.review.entries] == ["assign", "save", "sign"]
+            assert [e.act for e in case.review.entries] == ["assign", "save", "measure", "sign"]
+            assert list(case.review.reading.diameters) == ["L1"]
             assert case.review.entries[1].comment == "core by clicks"
             assert case.review.entries[1].seconds_viewed > 0
             assert case.scan.segmentation == case.mask(1)
