@@ -24,6 +24,8 @@ HERE = Path(__file__).parent
 NIIVUE = HERE / "assets" / "niivue.js"
 MODULES = {path.stem: path for path in (HERE / "components" / "modules").glob("*.js")}
 """Parts that the components share, by name."""
+STOPS_WITHIN_S = 5
+"""Whatever pages are still open."""
 SETTINGS = {
     "browser.gatherUsageStats": False,
     "client.showErrorDetails": "none",
@@ -65,7 +67,12 @@ def serve(store: Path, port: int) -> None:
             ) from error
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     settings = uvicorn.Config(
-        build_app(store), host=HOST, port=port, log_level="warning", access_log=False
+        build_app(store),
+        host=HOST,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=STOPS_WITHIN_S,
     )
     uvicorn.Server(settings).run()
 

@@ -16,10 +16,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from data.alignment import Alignment
-from data.avatar import Avatar, Scan, VolumeRef
+from data.avatar import Avatar, VolumeRef
 from data.errors import ImageError, ReviewError
 from data.imaging import MM3_PER_ML, Segmentation, Volume
-from data.lesions import Lesion
+from data.lesions import Diameters, Lesion
 from data.reading import NonTarget, Reading
 from data.review import Review
 from data.store import AvatarStore
@@ -126,19 +126,10 @@ class FollowUp:
         return tuple(name for name in chosen if name in self.measurable)
 
     def _size(self, track: Track, n: int) -> TargetSize:
-        """On one scan; by hand where a reader measured it. Pieces of one that fell apart are added."""
+        """On one scan; by hand where a reader measured it."""
         seen, by_hand = track.seen[n], self.cases[n].review.reading.diameters.get(track.name)
         pieces = () if seen is None else seen.pieces
-        found = [by_hand] if by_hand is not None else [piece.diameters for piece in pieces]
-        return TargetSize(
-            lesion=track.name,
-            longest_mm=sum(d.longest.length_mm for d in found),
-            perpendicular_mm=sum(d.perpendicular.length_mm for d in found)
-            if len(found) < 2
-            else sum(d.product_mm2 for d in found) / sum(d.longest.length_mm for d in found),
-            volume_mm3=0.0 if seen is None else seen.volume_mm3,
-            is_node=track.name in self.reading.nodes,
-        )
+        return _target(track.name, pieces, by_hand, is_node=track.name in self.reading.nodes)
 
     def visits(self) -> tuple[Visit, ...]:
         """What the criteria are told of each scan."""
@@ -246,6 +237,21 @@ class FollowUpSummary(BaseModel):
     responses: tuple[Response, ...]
 
 
+def _target(
+    name: str, pieces: Sequence[Lesion], by_hand: Diameters | None = None, *, is_node: bool = False
+) -> TargetSize:
+    """Pieces of one that fell apart are added: their longest diameters, and their products."""
+    found = [piece.diameters for piece in pieces] if by_hand is None else [by_hand]
+    longest = sum(d.longest.length_mm for d in found)
+    return TargetSize(
+        lesion=name,
+        longest_mm=longest,
+        perpendicular_mm=sum(d.product_mm2 for d in found) / longest if found else 0.0,
+        volume_mm3=sum(piece.volume_mm3 for piece in pieces),
+        is_node=is_node,
+    )
+
+
 def days_since_radiotherapy(avatar: Avatar, day: float) -> float | None:
     """Since the last fraction before a day; None where the record knows of none."""
     begun = [e for e in avatar.timeline.events if e.kind == "radiotherapy" and e.day <= day]
@@ -259,13 +265,17 @@ def cases_of(store: AvatarStore, avatar: Avatar) -> tuple[ReviewCase, ...]:
     return tuple(ReviewCase(avatar, s, store.review(avatar.patient_id, s.day)) for s in scans)
 
 
-def usual_followed(site: Site, scan: Scan) -> Followed:
-    """A site's criteria: the first whose lesions the first scan's mask has at all."""
-    for followed in site.followed:
-        measured = scan.measured(followed.measured)
-        if measured is not None and measured.volume_mm3 > 0:
+def usual_followed(store: AvatarStore, baseline: ReviewCase) -> Followed:
+    """A site's criteria: the first by which a lesion of the first scan can be measured; else the first that
+    finds a lesion at all.
+    """
+    site = SITES[baseline.avatar.site]
+    found = {f: _lesions(store, baseline, site, f).lesions for f in site.followed}
+    for followed, lesions in found.items():
+        criteria = CRITERIA[followed.criteria]
+        if any(criteria.is_measurable(_target("", (x,)), x.slices, x.slice_mm) for x in lesions):
             return followed
-    return site.followed[0]
+    return next((f for f, lesions in found.items() if lesions), site.followed[0])
 
 
 def follow(
@@ -293,7 +303,7 @@ def follow(
     if not cases:
         raise ReviewError(f"{avatar.patient_id}: there is no scan to follow")
     site = SITES[avatar.site]
-    followed = followed or usual_followed(site, cases[0].scan)
+    followed = followed or usual_followed(store, cases[0])
     maps = [_lesions(store, case, site, followed) for case in cases]
     aligned: list[AlignedScan | None] = [None]
     histories: list[list[Seen | None]] = [[Seen("followed", (x,))] for x in maps[0].lesions]

@@ -23,6 +23,11 @@ NAMES: tuple[tuple[str, str], ...] = (
 )
 
 
+def kind_named(text: str) -> str | None:
+    """Which sequence, or a segmentation, a name speaks of; None where it speaks of none."""
+    return next((kind for kind, pattern in NAMES if re.search(pattern, text.lower())), None)
+
+
 def guess_study(folder: Path, patient: str, site: str = "glioma") -> Path:
     """Write the file.
 
@@ -36,8 +41,7 @@ def guess_study(folder: Path, patient: str, site: str = "glioma") -> Path:
         raise StudyError(f"{folder}: there is no such folder")
     found: dict[str, str] = {}
     for file in sorted(folder.glob("*.nii*")):
-        stem = file.name.lower().split(".nii")[0]
-        kind = next((k for k, pattern in NAMES if re.search(pattern, stem)), None)
+        kind = kind_named(file.name.split(".nii")[0])
         if kind and kind not in found:
             found[kind] = file.name
     segmentation = found.pop("segmentation", None)

@@ -41,7 +41,7 @@ if avatar is None or not avatar.scans:
     st.info("No scan to follow.")
     st.stop()
 site, cases = SITES[avatar.site], cases_of(store, avatar)
-usual = usual_followed(site, cases[0].scan)
+usual = usual_followed(store, cases[0])
 followed = by_what.selectbox(
     "Criteria", site.followed, index=site.followed.index(usual),
     format_func=lambda f: CRITERIA[f.criteria].name,

@@ -6,11 +6,14 @@ by name, as is a folder with more than one series.
 
 from __future__ import annotations
 
+import zlib
 from collections import defaultdict
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pydicom
+import pydicom.filereader
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
@@ -33,6 +36,11 @@ REQUIRED = {
 }
 """What places a slice, and how many values it has."""
 IMAGING = ("CT", "MR", "PT")
+DEFLATED = "1.2.840.10008.1.2.1.99"
+LARGEST_FILE = 512 * 2**20
+"""Bytes of one file, deflated or not: no slice comes near, and no more is ever taken into memory."""
+LARGEST_SIDE = 8192
+"""Rows and columns; the largest detectors have about 4,000."""
 
 
 def read_dicom_series(folder: Path) -> Volume:
@@ -81,18 +89,47 @@ def read_slices(folder: Path) -> list[tuple[Path, Dataset]]:
     return slices
 
 
-def read_dataset(path: Path, hint: str) -> Dataset:
-    """One DICOM file.
+def read_dataset(path: Path, hint: str, *, pixels: bool = True) -> Dataset:
+    """One DICOM file, or all of it but its pixels.
 
     Raises:
         ImageError: it is none, with a hint at what is wanted, or damaged.
     """
     try:
-        return pydicom.dcmread(path)
+        _require_sane_size(path)
+        return pydicom.dcmread(path, stop_before_pixels=not pixels)
     except InvalidDicomError as error:
         raise ImageError(f"{path}: not a DICOM file; {hint}") from error
+    except ImageError:
+        raise
     except Exception as error:  # a damaged file makes pydicom raise whatever it likes
         raise ImageError(f"{path}: truncated or damaged ({error}); copy it again") from error
+
+
+def _require_sane_size(path: Path) -> None:
+    """A small file may blow up to any size: measured before it is taken in."""
+    size = path.stat().st_size
+    if size > 256:
+        with path.open("rb") as file:
+            file.seek(128)
+            if file.read(4) == b"DICM":
+                meta = pydicom.filereader.read_file_meta_info(path)
+                if meta.get("TransferSyntaxUID") == DEFLATED:
+                    file.seek(144 + int(meta.FileMetaInformationGroupLength))
+                    size = _inflated(file)
+    if size > LARGEST_FILE:
+        raise ImageError(
+            f"{path}: is {size / 2**20:.0f} MiB or more large, and one slice is at most "
+            f"{LARGEST_FILE // 2**20} MiB; it is no slice of a series, or made to fill the memory"
+        )
+
+
+def _inflated(file: BinaryIO) -> int:
+    """Bytes that a deflated rest of a file comes to, counted as far as the limit."""
+    inflater, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    while size <= LARGEST_FILE and (chunk := inflater.unconsumed_tail or file.read(2**16)):
+        size += len(inflater.decompress(chunk, 2**20))
+    return size
 
 
 def _read_file(path: Path) -> tuple[Path, Dataset]:
@@ -178,6 +215,12 @@ def _slice_step(
 
 def _pixels(path: Path, dataset: Dataset) -> NDArray[np.float32]:
     """One slice as (column, row), i.e. (i, j), in the units of the rescale."""
+    sides = int(dataset.Rows), int(dataset.Columns), int(dataset.get("NumberOfFrames", 1) or 1)
+    if max(sides[:2]) > LARGEST_SIDE or min(sides) < 1 or sides[2] > 1:
+        raise ImageError(
+            f"{path}: says it has {sides[0]} x {sides[1]} pixels in {sides[2]} frame(s); a slice has one "
+            f"frame and at most {LARGEST_SIDE} pixels a side (enhanced multi-frame is not read yet)"
+        )
     try:
         stored = dataset.pixel_array
     except Exception as error:  # decoders raise whatever they like
@@ -186,9 +229,7 @@ def _pixels(path: Path, dataset: Dataset) -> NDArray[np.float32]:
             "transfer syntax is not supported"
         ) from error
     if stored.ndim != 2:
-        raise ImageError(
-            f"{path}: {stored.ndim}-D pixel data; enhanced multi-frame is not read yet"
-        )
+        raise ImageError(f"{path}: {stored.ndim}-D pixel data; a slice of a series is grey")
     slope = float(dataset.get("RescaleSlope", 1) or 1)
     intercept = float(dataset.get("RescaleIntercept", 0) or 0)
     return np.asarray(stored.T.astype(np.float32) * slope + intercept, np.float32)

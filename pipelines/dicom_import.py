@@ -1,0 +1,242 @@
+"""DICOM from a folder or an archive: what series there are, and those that are picked as a study.
+
+Persons are taken out on the way in unless it is asked otherwise. A study appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+from pydicom.dataset import Dataset
+
+from data.errors import ImageError, StudyError
+from data.imaging import SEQUENCES
+from data.io.archive import is_archive, unpack
+from data.io.deidentify import Secret, deidentify
+from data.io.dicom import IMAGING, read_dataset, read_dicom_series
+from data.io.dicom_made import write_dicom
+from data.samples.shared_cases import write_yaml
+from pipelines.sites.registry import SITES
+from pipelines.study_init import kind_named
+
+KEY_BYTES = 32
+KEY_VARIABLE = "AVATAR_KEY"
+BY_MODALITY = {"CT": "ct", "PT": "pet"}
+Tell = Callable[[int, int], None]
+"""How many files are done, and of how many."""
+
+
+class SeriesSummary(BaseModel):
+    """One series as it is offered."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    series_uid: str
+    patient: str
+    study_date: str
+    modality: str
+    description: str
+    images: int
+    size: str
+    looks_like: str | None
+
+
+@dataclass(frozen=True)
+class FoundSeries:
+    """A series and the files that it is in."""
+
+    summary: SeriesSummary
+    files: tuple[Path, ...]
+
+
+@contextmanager
+def opened(source: Path, tell: Tell = lambda done, of: None) -> Iterator[tuple[FoundSeries, ...]]:
+    """The image series of a folder, at any depth, or of an archive, while it is looked at.
+
+    Raises:
+        ImageError: neither, damaged, or without one image.
+    """
+    if source.is_dir():
+        yield _series_in(source, source, tell)
+        return
+    if not is_archive(source):
+        raise ImageError(f"{source}: is no folder, zip or tar of DICOM files")
+    with tempfile.TemporaryDirectory(prefix="avatar-dicom-") as folder:
+        unpack(source, Path(folder))
+        yield _series_in(source, Path(folder), tell)
+
+
+def _series_in(source: Path, folder: Path, tell: Tell) -> tuple[FoundSeries, ...]:
+    files = [p for p in sorted(folder.rglob("*")) if p.is_file() and not p.is_symlink()]
+    groups: dict[str, list[tuple[Path, Dataset]]] = defaultdict(list)
+    for n, path in enumerate(files, 1):
+        header = _header(path)
+        if header is not None:
+            groups[str(header.SeriesInstanceUID)].append((path, header))
+        tell(n, len(files))
+    if not groups:
+        raise ImageError(f"{source}: no CT, MR or PET image among {len(files)} files")
+    ordered = sorted(groups.values(), key=_order)
+    return tuple(_summed(n, found) for n, found in enumerate(ordered, 1))
+
+
+def _header(path: Path) -> Dataset | None:
+    """Of an image; anything else is passed over here, and named when it is picked."""
+    try:
+        header = read_dataset(path, "an image", pixels=False)
+    except ImageError:
+        return None
+    wanted = header.get("Modality") in IMAGING and "Rows" in header
+    return header if wanted and header.get("SeriesInstanceUID") else None
+
+
+def _order(found: list[tuple[Path, Dataset]]) -> tuple[str, str, float, str]:
+    first = found[0][1]
+    number = str(first.get("SeriesNumber") or 0)
+    return (
+        str(first.get("PatientID", "")),
+        str(first.get("StudyDate", "")),
+        float(number) if number.lstrip("-").isdigit() else 0.0,
+        str(first.SeriesInstanceUID),
+    )
+
+
+def _summed(number: int, found: list[tuple[Path, Dataset]]) -> FoundSeries:
+    first = found[0][1]
+    modality, description = str(first.Modality), str(first.get("SeriesDescription", "") or "")
+    looks = BY_MODALITY.get(modality) or kind_named(
+        f"{description} {first.get('ProtocolName', '')}"
+    )
+    spacing = first.get("PixelSpacing") or []
+    of_voxels = (
+        " x ".join(f"{float(v):.2f}" for v in spacing) + " mm" if len(spacing) else "size unknown"
+    )
+    summary = SeriesSummary(
+        number=number,
+        series_uid=str(first.SeriesInstanceUID),
+        patient=str(first.get("PatientID", "")),
+        study_date=str(first.get("StudyDate", "") or "unknown"),
+        modality=modality,
+        description=description or "without description",
+        images=len(found),
+        size=f"{first.Rows} x {first.get('Columns', '?')}, {of_voxels}",
+        looks_like=looks if looks in SEQUENCES else None,
+    )
+    return FoundSeries(summary, tuple(path for path, _ in found))
+
+
+def guessed(found: Sequence[FoundSeries]) -> dict[str, int]:
+    """Sequence to number of the series that looks like it: the one with most images."""
+    best: dict[str, FoundSeries] = {}
+    for series in found:
+        kind = series.summary.looks_like
+        if kind and (kind not in best or series.summary.images > best[kind].summary.images):
+            best[kind] = series
+    return {kind: series.summary.number for kind, series in best.items()}
+
+
+def take(
+    found: Sequence[FoundSeries],
+    picked: Mapping[str, int],
+    folder: Path,
+    *,
+    secret: Secret | None,
+    site: str = "glioma",
+    tell: Tell = lambda done, of: None,
+) -> Path:
+    """Write picked series as a study folder, with its ``study.yaml``.
+
+    Args:
+        found: what there is.
+        picked: sequence to number of its series.
+        folder: of the new study; must not exist.
+        secret: what names and UIDs are replaced by; None keeps the person.
+        site: of the tumor.
+        tell: told the progress.
+
+    Raises:
+        StudyError: the folder exists, an unknown sequence or number, or series of several patients.
+        ImageError: a series that cannot be read as a volume, or holds what may not come in.
+    """
+    if folder.exists():
+        raise StudyError(f"{folder}: exists already; choose another folder, or remove it first")
+    by_number = {series.summary.number: series for series in found}
+    for sequence, number in picked.items():
+        if sequence not in SEQUENCES:
+            raise StudyError(f"{sequence!r} is no sequence; known are {', '.join(SEQUENCES)}")
+        if number not in by_number:
+            raise StudyError(f"there is no series {number}; there are 1 to {len(found)}")
+    if not picked:
+        raise StudyError(f"{folder}: no series was picked")
+    if site not in SITES:
+        raise StudyError(f"{site!r} is no site; known are {', '.join(SITES)}")
+    chosen = {sequence: by_number[number] for sequence, number in picked.items()}
+    patients = {series.summary.patient for series in chosen.values()}
+    if len(patients) > 1:
+        raise StudyError(f"the series are of {len(patients)} patients; pick those of one")
+    (patient,) = patients
+    total = sum(series.summary.images for series in chosen.values())
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".tmp-study-", dir=folder.parent) as made:
+        done = 0
+        for sequence, series in chosen.items():
+            place = Path(made) / "study" / sequence
+            place.mkdir(parents=True)
+            for n, path in enumerate(series.files, 1):
+                _bring(path, place / f"{n:05d}.dcm", secret)
+                done += 1
+                tell(done, total)
+            read_dicom_series(place)
+        name = patient if secret is None else secret.pseudonym(patient)
+        scans = [{"sequences": {sequence: sequence for sequence in chosen}}]
+        study = {"patient_id": name or "unnamed", "site": site, "origin": "patient", "scans": scans}
+        write_yaml(Path(made) / "study" / "study.yaml", study)
+        shutil.move(str(Path(made) / "study"), folder)
+    return folder
+
+
+def _bring(source: Path, target: Path, secret: Secret | None) -> None:
+    if secret is None:
+        shutil.copyfile(source, target)
+        return
+    try:
+        write_dicom(target, deidentify(read_dataset(source, "an image"), secret))
+    except ImageError as error:
+        named = str(error).startswith(str(source))
+        raise error if named else ImageError(f"{source}: {error}") from error
+
+
+def user_secret(key: Path | None = None, *, keep_characteristics: bool = False) -> Secret:
+    """The key of this user, made when it is first needed; keep it to have the same pseudonyms again.
+
+    Args:
+        key: its file; by default what AVATAR_KEY names, else one in the user's configuration folder.
+        keep_characteristics: leave weight, size, sex and age.
+
+    Raises:
+        StudyError: the file cannot be used.
+    """
+    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    default = os.environ.get(KEY_VARIABLE) or home / "cancer-avatars" / "deidentification.key"
+    path = key or Path(default)
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(made, "w") as file:
+                file.write(secrets.token_hex(KEY_BYTES))
+        return Secret(bytes.fromhex(path.read_text().strip()), keep_characteristics)
+    except (OSError, ValueError) as error:
+        raise StudyError(
+            f"{path}: is no key ({error}); name another by --key, or move it away to have a new one made"
+        ) from error
