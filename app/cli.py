@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -239,6 +241,95 @@ def study_init(
 
     path = guess_study(folder, patient, site)
     out.print(f"wrote {path}: check which file is which before running it")
+
+
+@study_app.command("series")
+def study_series(
+    source: Annotated[Path, typer.Argument(help="A folder, zip or tar of DICOM files.")],
+    as_json: JsonOption = False,
+) -> None:
+    """The image series in a folder or an archive, to pick from."""
+    from pipelines.dicom_import import guessed, opened
+
+    with _progress("Reading headers") as tell, opened(source, tell) as found:
+        summaries = [series.summary for series in found.series]
+        best = guessed(found.series)
+    for sentence in found.damaged:
+        err.print(f"[yellow]damaged[/yellow] {escape(sentence)}", soft_wrap=True)
+    if as_json:
+        out.print_json(data=[summary.model_dump() for summary in summaries])
+        return
+    patients = sorted({summary.patient for summary in summaries})
+    one = f" of patient {patients[0]}" if len(patients) == 1 else ""
+    table = Table(title=escape(f"{len(summaries)} series in {source}{one}"))
+    heads = {"No.": "number", "Patient": "patient", "Date": "study_date", "Modality": "modality"}
+    heads |= {
+        "Description": "description",
+        "Images": "images",
+        "Size": "size",
+        "Looks like": "looks_like",
+    }
+    if one:
+        del heads["Patient"]
+    for head in heads:
+        table.add_column(head)
+    for summary in summaries:
+        told = (getattr(summary, name) for name in heads.values())
+        table.add_row(*(escape("" if cell is None else str(cell)) for cell in told))
+    out.print(table)
+    takes = " ".join(f"--take {number}={kind}" for kind, number in best.items()) or "--take 1=t1c"
+    out.print(f"avatar study import {source} NEW_FOLDER {takes}", soft_wrap=True)
+
+
+@study_app.command("import")
+def study_import(
+    source: Annotated[Path, typer.Argument(help="A folder, zip or tar of DICOM files.")],
+    folder: Annotated[Path, typer.Argument(help="The new study folder.")],
+    take: Annotated[
+        list[str] | None,
+        typer.Option(help="Number of a series and what it is, as 3=t1c; may be repeated."),
+    ] = None,
+    site: Annotated[str, typer.Option(help="glioma, sarcoma or generic.")] = "glioma",
+    keep_identity: Annotated[
+        bool, typer.Option("--keep-identity", help="Leave the person in; out by default.")
+    ] = False,
+    keep_characteristics: Annotated[
+        bool,
+        typer.Option("--keep-characteristics", help="Leave weight, size, sex, age (PET needs it)."),
+    ] = False,
+    despite_damaged: Annotated[
+        bool, typer.Option("--despite-damaged", help="Leave damaged files out.")
+    ] = False,
+    key: Annotated[
+        Path | None, typer.Option(help="Of the pseudonyms; the user's own by default.")
+    ] = None,
+) -> None:
+    """Picked series as a study folder with its study.yaml, without the person they are of."""
+    from data.errors import StudyError
+    from pipelines.dicom_import import opened, user_secret
+    from pipelines.dicom_import import take as take_series
+
+    picked = {}
+    for given in take or ():
+        number, _, sequence = given.partition("=")
+        if not number.isdigit() or not sequence:
+            raise StudyError(f"--take {given}: is written as 3=t1c; see 'avatar study series'")
+        picked[sequence] = int(number)
+    secret = None if keep_identity else user_secret(key, keep_characteristics=keep_characteristics)
+    with _progress("Reading headers, then taking series") as tell, opened(source, tell) as found:
+        made = take_series(
+            found, picked, folder,
+            secret=secret, site=site, despite_damaged=despite_damaged, tell=tell,
+        )  # fmt: skip
+    out.print(f"wrote {made}: look at its study.yaml, then 'avatar run {made}'", soft_wrap=True)
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
 
 
 @samples_app.command("tcga")

@@ -53,51 +53,75 @@ class SeriesSummary(BaseModel):
 
 @dataclass(frozen=True)
 class FoundSeries:
-    """A series and the files that it is in."""
+    """A series and the files that it is in, with what they are called where they come from."""
 
     summary: SeriesSummary
-    files: tuple[Path, ...]
+    files: dict[Path, str]
+
+
+@dataclass(frozen=True)
+class FoundDicom:
+    """What is in a folder or an archive: image series, and a sentence for each file that is damaged."""
+
+    series: tuple[FoundSeries, ...]
+    damaged: tuple[str, ...] = ()
 
 
 @contextmanager
-def opened(source: Path, tell: Tell = lambda done, of: None) -> Iterator[tuple[FoundSeries, ...]]:
+def opened(source: Path, tell: Tell = lambda done, of: None) -> Iterator[FoundDicom]:
     """The image series of a folder, at any depth, or of an archive, while it is looked at.
 
     Raises:
         ImageError: neither, damaged, or without one image.
     """
     if source.is_dir():
-        yield _series_in(source, source, tell)
+        files = [p for p in sorted(source.rglob("*")) if p.is_file() and not p.is_symlink()]
+        yield _series_in(source, {path: str(path) for path in files}, tell)
         return
     if not is_archive(source):
         raise ImageError(f"{source}: is no folder, zip or tar of DICOM files")
     with tempfile.TemporaryDirectory(prefix="avatar-dicom-") as folder:
-        unpack(source, Path(folder))
-        yield _series_in(source, Path(folder), tell)
+        yield _series_in(source, unpack(source, Path(folder)), tell)
 
 
-def _series_in(source: Path, folder: Path, tell: Tell) -> tuple[FoundSeries, ...]:
-    files = [p for p in sorted(folder.rglob("*")) if p.is_file() and not p.is_symlink()]
+def _series_in(source: Path, files: Mapping[Path, str], tell: Tell) -> FoundDicom:
     groups: dict[str, list[tuple[Path, Dataset]]] = defaultdict(list)
+    damaged = []
     for n, path in enumerate(files, 1):
-        header = _header(path)
+        try:
+            header = _header(path)
+        except ImageError as error:
+            header = None
+            damaged.append(_renamed(str(error), {str(path): files[path]}))
         if header is not None:
             groups[str(header.SeriesInstanceUID)].append((path, header))
         tell(n, len(files))
+    if not groups and damaged:
+        raise ImageError(f"{source}: no image that can be read; {damaged[0]}")
     if not groups:
         raise ImageError(f"{source}: no CT, MR or PET image among {len(files)} files")
     ordered = sorted(groups.values(), key=_order)
-    return tuple(_summed(n, found) for n, found in enumerate(ordered, 1))
+    series = tuple(_summed(n, found, files) for n, found in enumerate(ordered, 1))
+    return FoundDicom(series, tuple(damaged))
 
 
 def _header(path: Path) -> Dataset | None:
-    """Of an image; anything else is passed over here, and named when it is picked."""
-    try:
-        header = read_dataset(path, "an image", pixels=False)
-    except ImageError:
+    """Of an image; None of anything else.
+
+    Raises:
+        ImageError: it is DICOM, and damaged.
+    """
+    if not _is_dicom(path):
         return None
+    header = read_dataset(path, "an image", pixels=False)
     wanted = header.get("Modality") in IMAGING and "Rows" in header
     return header if wanted and header.get("SeriesInstanceUID") else None
+
+
+def _is_dicom(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(128)
+        return file.read(4) == b"DICM"
 
 
 def _order(found: list[tuple[Path, Dataset]]) -> tuple[str, str, float, str]:
@@ -111,7 +135,9 @@ def _order(found: list[tuple[Path, Dataset]]) -> tuple[str, str, float, str]:
     )
 
 
-def _summed(number: int, found: list[tuple[Path, Dataset]]) -> FoundSeries:
+def _summed(
+    number: int, found: list[tuple[Path, Dataset]], names: Mapping[Path, str]
+) -> FoundSeries:
     first = found[0][1]
     modality, description = str(first.Modality), str(first.get("SeriesDescription", "") or "")
     looks = BY_MODALITY.get(modality) or kind_named(
@@ -132,26 +158,27 @@ def _summed(number: int, found: list[tuple[Path, Dataset]]) -> FoundSeries:
         size=f"{first.Rows} x {first.get('Columns', '?')}, {of_voxels}",
         looks_like=looks if looks in SEQUENCES else None,
     )
-    return FoundSeries(summary, tuple(path for path, _ in found))
+    return FoundSeries(summary, {path: names[path] for path, _ in found})
 
 
-def guessed(found: Sequence[FoundSeries]) -> dict[str, int]:
+def guessed(series: Sequence[FoundSeries]) -> dict[str, int]:
     """Sequence to number of the series that looks like it: the one with most images."""
     best: dict[str, FoundSeries] = {}
-    for series in found:
-        kind = series.summary.looks_like
-        if kind and (kind not in best or series.summary.images > best[kind].summary.images):
-            best[kind] = series
-    return {kind: series.summary.number for kind, series in best.items()}
+    for found in series:
+        kind = found.summary.looks_like
+        if kind and (kind not in best or found.summary.images > best[kind].summary.images):
+            best[kind] = found
+    return {kind: found.summary.number for kind, found in best.items()}
 
 
 def take(
-    found: Sequence[FoundSeries],
+    found: FoundDicom,
     picked: Mapping[str, int],
     folder: Path,
     *,
     secret: Secret | None,
     site: str = "glioma",
+    despite_damaged: bool = False,
     tell: Tell = lambda done, of: None,
 ) -> Path:
     """Write picked series as a study folder, with its ``study.yaml``.
@@ -162,20 +189,27 @@ def take(
         folder: of the new study; must not exist.
         secret: what names and UIDs are replaced by; None keeps the person.
         site: of the tumor.
+        despite_damaged: leave damaged files out; a picked series may lack slices at its ends then.
         tell: told the progress.
 
     Raises:
         StudyError: the folder exists, an unknown sequence or number, or series of several patients.
-        ImageError: a series that cannot be read as a volume, or holds what may not come in.
+        ImageError: a damaged file, a series that cannot be read as a volume, or one that may not come in.
     """
+    if found.damaged and not despite_damaged:
+        more = f", and {len(found.damaged) - 1} more" if len(found.damaged) > 1 else ""
+        raise ImageError(
+            f"{found.damaged[0]}{more}. It may be a slice of what was picked: get it whole, or leave it out "
+            "by --despite-damaged"
+        )
     if folder.exists():
         raise StudyError(f"{folder}: exists already; choose another folder, or remove it first")
-    by_number = {series.summary.number: series for series in found}
+    by_number = {series.summary.number: series for series in found.series}
     for sequence, number in picked.items():
         if sequence not in SEQUENCES:
             raise StudyError(f"{sequence!r} is no sequence; known are {', '.join(SEQUENCES)}")
         if number not in by_number:
-            raise StudyError(f"there is no series {number}; there are 1 to {len(found)}")
+            raise StudyError(f"there is no series {number}; there are 1 to {len(found.series)}")
     if not picked:
         raise StudyError(f"{folder}: no series was picked")
     if site not in SITES:
@@ -192,17 +226,29 @@ def take(
         for sequence, series in chosen.items():
             place = Path(made) / "study" / sequence
             place.mkdir(parents=True)
-            for n, path in enumerate(series.files, 1):
-                _bring(path, place / f"{n:05d}.dcm", secret)
-                done += 1
-                tell(done, total)
-            read_dicom_series(place)
+            names = {str(place): f"series {series.summary.number} ({series.summary.description})"}
+            try:
+                for n, (path, name) in enumerate(series.files.items(), 1):
+                    names |= {str(path): name, str(place / f"{n:05d}.dcm"): name}
+                    _bring(path, place / f"{n:05d}.dcm", secret)
+                    done += 1
+                    tell(done, total)
+                read_dicom_series(place)
+            except ImageError as error:
+                raise ImageError(_renamed(str(error), names)) from error
         name = patient if secret is None else secret.pseudonym(patient)
         scans = [{"sequences": {sequence: sequence for sequence in chosen}}]
         study = {"patient_id": name or "unnamed", "site": site, "origin": "patient", "scans": scans}
         write_yaml(Path(made) / "study" / "study.yaml", study)
         shutil.move(str(Path(made) / "study"), folder)
     return folder
+
+
+def _renamed(text: str, names: Mapping[str, str]) -> str:
+    """A message with the names that a person knows, in place of those of copies."""
+    for copy in sorted(names, key=len, reverse=True):
+        text = text.replace(copy, names[copy]).replace(f" {Path(copy).name} ", f" {names[copy]} ")
+    return text
 
 
 def _bring(source: Path, target: Path, secret: Secret | None) -> None:

@@ -1,4 +1,4 @@
-"""Zip and tar files from elsewhere, unpacked without harm: no path leaves the folder, no bomb fills the disk."""
+"""Zip and tar files from elsewhere, unpacked without harm: no path leads out, no bomb fills the disk."""
 
 from __future__ import annotations
 
@@ -26,14 +26,18 @@ def is_archive(path: Path) -> bool:
     return path.is_file() and path.name.lower().endswith(SUFFIXES)
 
 
-def unpack(path: Path, folder: Path) -> None:
-    """All files of an archive, numbered, flat in an empty folder: names of an archive say nothing that counts.
+def unpack(path: Path, folder: Path) -> dict[Path, str]:
+    """All files of an archive, numbered, flat in an empty folder: a name in an archive decides nothing.
+
+    Returns:
+        Each file that was written, and what it is called in the archive.
 
     Raises:
         ImageError: damaged, encrypted, more than the limits, or with a path that leads out of it.
     """
     members = _zipped(path) if path.name.lower().endswith(".zip") else _tarred(path)
     total, packed = 0, max(1, path.stat().st_size)
+    names: dict[Path, str] = {}
     try:
         for number, (name, stream) in enumerate(members, 1):
             _require_inside(path, name)
@@ -41,7 +45,9 @@ def unpack(path: Path, folder: Path) -> None:
                 raise ImageError(
                     f"{path}: more than {MOST_FILES} files; unpack it and pick a folder"
                 )
-            with stream, (folder / f"{number:06d}.dcm").open("wb") as out:
+            target = folder / f"{number:06d}.dcm"
+            names[target] = f"{path}: {name}"
+            with stream, target.open("wb") as out:
                 while chunk := stream.read(CHUNK):
                     total += len(chunk)
                     if total > min(MOST_BYTES, MOST_RATIO * packed + CHUNK):
@@ -54,6 +60,7 @@ def unpack(path: Path, folder: Path) -> None:
         raise ImageError(f"{path}: the archive is damaged ({error}); copy it again") from error
     except (RuntimeError, NotImplementedError) as error:  # zipfile's words for a password
         raise ImageError(f"{path}: cannot be unpacked ({error}); unpack it yourself") from error
+    return names
 
 
 def _zipped(path: Path) -> Iterator[tuple[str, IO[bytes]]]:

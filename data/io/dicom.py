@@ -145,7 +145,7 @@ def _read_file(path: Path) -> tuple[Path, Dataset]:
                     f"{path}: {name} has {found} value(s) instead of {count}, so the slice cannot be "
                     "placed in the patient; export the series again"
                 )
-        if min(float(v) for v in dataset.PixelSpacing) <= 0:
+        if not all(float(v) > 0 for v in dataset.PixelSpacing):  # nor NaN
             raise ImageError(f"{path}: PixelSpacing {dataset.PixelSpacing} is not positive")
     return path, dataset
 
