@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -16,7 +14,9 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
+from app.pacs import app as pacs_app
 from app.plan import plan
+from app.progress import progress, taken
 from app.reproduce import app as reproduce_app
 from app.review import app as review_app
 from app.tables import avatar_table, evaluation_tables
@@ -44,6 +44,7 @@ app.add_typer(samples_app, name="samples")
 app.add_typer(train_app, name="train")
 app.add_typer(reproduce_app, name="reproduce")
 app.add_typer(review_app, name="review")
+app.add_typer(pacs_app, name="pacs")
 app.command()(plan)
 
 STEPS = 9
@@ -251,7 +252,7 @@ def study_series(
     """The image series in a folder or an archive, to pick from."""
     from pipelines.dicom_import import guessed, opened
 
-    with _progress("Reading headers") as tell, opened(source, tell) as found:
+    with progress("Reading headers") as tell, opened(source, tell) as found:
         summaries = [series.summary for series in found.series]
         best = guessed(found.series)
     for sentence in found.damaged:
@@ -305,31 +306,17 @@ def study_import(
     ] = None,
 ) -> None:
     """Picked series as a study folder with its study.yaml, without the person they are of."""
-    from data.errors import StudyError
     from pipelines.dicom_import import opened, user_secret
     from pipelines.dicom_import import take as take_series
 
-    picked = {}
-    for given in take or ():
-        number, _, sequence = given.partition("=")
-        if not number.isdigit() or not sequence:
-            raise StudyError(f"--take {given}: is written as 3=t1c; see 'avatar study series'")
-        picked[sequence] = int(number)
+    picked = taken(take or ())
     secret = None if keep_identity else user_secret(key, keep_characteristics=keep_characteristics)
-    with _progress("Reading headers, then taking series") as tell, opened(source, tell) as found:
+    with progress("Reading headers, then taking series") as tell, opened(source, tell) as found:
         made = take_series(
             found, picked, folder,
             secret=secret, site=site, despite_damaged=despite_damaged, tell=tell,
         )  # fmt: skip
     out.print(f"wrote {made}: look at its study.yaml, then 'avatar run {made}'", soft_wrap=True)
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=err, transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, of: bar.update(task, completed=done, total=of)
 
 
 @samples_app.command("tcga")

@@ -51,3 +51,7 @@ class ReviewError(AvatarError):
 
 class SampleError(AvatarError):
     """Public sample material could not be obtained or fails its checksum."""
+
+
+class PacsError(AvatarError):
+    """A PACS does not answer, or not as asked."""

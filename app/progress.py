@@ -1,0 +1,37 @@
+"""What commands that bring images in share: a progress bar, and how picked series are written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from data.errors import StudyError
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on standard error; it is told how many are done, and of how many."""
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
+
+
+def taken(given: Sequence[str]) -> dict[str, int]:
+    """Sequence to number, from words like ``3=t1c``.
+
+    Raises:
+        StudyError: written otherwise, or one sequence twice.
+    """
+    picked: dict[str, int] = {}
+    for words in given:
+        number, _, sequence = words.partition("=")
+        if not number.isdigit() or not sequence:
+            raise StudyError(f"--take {words}: is written as 3=t1c, a number in the list of series")
+        if sequence in picked:
+            raise StudyError(f"--take {words}: {sequence} is taken twice")
+        picked[sequence] = int(number)
+    return picked
