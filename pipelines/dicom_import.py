@@ -16,7 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
+from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
+from pydicom.uid import (
+    CTImageStorage,
+    MRImageStorage,
+    PositronEmissionTomographyImageStorage,
+)
 
 from data.errors import ImageError, StudyError
 from data.imaging import SEQUENCES
@@ -31,6 +37,7 @@ from pipelines.study_init import kind_named
 KEY_BYTES = 32
 KEY_VARIABLE = "AVATAR_KEY"
 BY_MODALITY = {"CT": "ct", "PT": "pet"}
+IMAGE_CLASSES = (CTImageStorage, MRImageStorage, PositronEmissionTomographyImageStorage)
 Tell = Callable[[int, int], None]
 """How many files are done, and of how many."""
 
@@ -114,8 +121,12 @@ def _header(path: Path) -> Dataset | None:
     if not _is_dicom(path):
         return None
     header = read_dataset(path, "an image", pixels=False)
-    wanted = header.get("Modality") in IMAGING and "Rows" in header
-    return header if wanted and header.get("SeriesInstanceUID") else None
+    whole = header.get("Modality") in IMAGING and "Rows" in header
+    if whole and header.get("SeriesInstanceUID"):
+        return header
+    if header.file_meta.get("MediaStorageSOPClassUID") in IMAGE_CLASSES:
+        raise ImageError(f"{path}: truncated or damaged (its header ends too early); copy it again")
+    return None
 
 
 def _is_dicom(path: Path) -> bool:
@@ -256,7 +267,8 @@ def _bring(source: Path, target: Path, secret: Secret | None) -> None:
         shutil.copyfile(source, target)
         return
     try:
-        write_dicom(target, deidentify(read_dataset(source, "an image"), secret))
+        with disable_value_validation():  # values are the scanner's, odd or not
+            write_dicom(target, deidentify(read_dataset(source, "an image"), secret))
     except ImageError as error:
         named = str(error).startswith(str(source))
         raise error if named else ImageError(f"{source}: {error}") from error
