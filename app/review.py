@@ -126,6 +126,9 @@ def import_mask(
         typer.Option(help="The version that it was made from; refused if it is not the latest."),
     ] = None,
     comment: Annotated[str, typer.Option(help="For the record.")] = "",
+    independent: Annotated[
+        bool, typer.Option("--independent", help="It was drawn without sight of any mask of it.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """A mask that was drawn elsewhere as the next version of a case; it must lie on the scan's grid."""
@@ -141,6 +144,7 @@ def import_mask(
             by=reader,
             at=datetime.now(UTC).replace(microsecond=0),
             comment=comment or f"imported from {mask.name}",
+            independent=independent,
         )
     changed = review.entries[-1].voxels_changed
     if as_json:
@@ -204,3 +208,33 @@ def follow_scans(
     for laid in found.aligned[1:]:
         if laid is not None:
             out.print(alignment_words(laid.alignment), soft_wrap=True)
+
+
+@app.command("statistics")
+def statistics(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
+    """First masks against signed ones (edited and independent apart), readers against each other, time."""
+    with err.status("Loading the imaging libraries"):
+        from app.review_views import agreement_rows, statistics_rows, time_words
+        from pipelines.agreement import statistics_of
+        from pipelines.review import cases
+
+    with AvatarStore(store, must_exist=True) as opened:
+        every, unreadable = cases(opened)
+        found = statistics_of(opened, every)
+    for sentence in unreadable:
+        err.print(f"[yellow]left out[/yellow] {escape(sentence)}", soft_wrap=True)
+    if as_json:
+        sys.stdout.write(found.model_dump_json(indent=1) + "\n")
+        return
+    out.print(time_words(found), soft_wrap=True)
+    for title, rows in (
+        ("First masks against signed ones", statistics_rows(found)),
+        ("Two readers on one scan", agreement_rows(found)),
+    ):
+        if rows:
+            table = Table(title=f"{title} (research use only)")
+            for head in rows[0]:
+                table.add_column(head)
+            for row in rows:
+                table.add_row(*(escape(str(cell)) for cell in row.values()))
+            out.print(table)

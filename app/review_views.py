@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from data.quality import Flag
 from data.review import Review, ReviewEntry, ReviewStatus
 from pipelines.review import ReviewCase
+
+if TYPE_CHECKING:  # it imports torch, which takes seconds
+    from pipelines.agreement import ReviewStatistics
 
 ACT_WORDS = {
     "assign": "took the case",
@@ -95,3 +99,50 @@ def _record_row(entry: ReviewEntry) -> dict[str, object]:
         "Voxels changed": f"{entry.voxels_changed}" if made else "",
         "Comment": entry.comment,
     }
+
+
+ORIGIN_OF_MASK = {
+    "edited": "edited from the first mask",
+    "independent": "drawn independently",
+}
+
+
+def statistics_rows(statistics: ReviewStatistics) -> list[dict[str, object]]:
+    """First masks against signed ones, by region; edited and independent apart."""
+    return [
+        {
+            "Signed mask": ORIGIN_OF_MASK[s.origin],
+            "Region": s.region,
+            "Cases": s.cases,
+            "Dice, median (range)": f"{s.dice_median:.3f} ({s.dice_range[0]:.3f} to {s.dice_range[1]:.3f})",
+            "HD95, median (mm)": f"{s.hd95_median_mm:.1f}",
+            "Volume error, median (mL)": f"{s.volume_error_median_ml:+.2f}",
+            "Lesions missed": f"{s.lesions_missed} of {s.lesions}",
+        }
+        for s in statistics.summaries
+    ]
+
+
+def agreement_rows(statistics: ReviewStatistics) -> list[dict[str, object]]:
+    """Pairs of readers who signed one scan."""
+    return [
+        {
+            "Patient": a.patient_id,
+            "Scan (day)": a.day,
+            "Readers": f"{a.readers[0]} (version {a.versions[0]}), {a.readers[1]} (version {a.versions[1]})",
+            "How they came about": a.kinship,
+            "Kappa": f"{a.kappa:.3f}",
+        }
+        | {f"Dice {region}": f"{value:.3f}" for region, value in a.dice.items()}
+        for a in statistics.agreements
+    ]
+
+
+def time_words(statistics: ReviewStatistics) -> str:
+    """What a signed case took."""
+    if statistics.seconds_viewed_median is None or statistics.seconds_edited_median is None:
+        return "No network's mask has been signed yet."
+    return (
+        f"{len(statistics.cases)} signed case(s); median {statistics.seconds_viewed_median:.0f} s looked at, "
+        f"of these {statistics.seconds_edited_median:.0f} s edited, each over all its versions."
+    )

@@ -38,6 +38,9 @@ class ReviewEntry(BaseModel):
     seconds_edited: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     voxels_changed: int = Field(default=0, ge=0, description="against the base")
     comment: str = Field(default="", max_length=2000)
+    independent: bool = Field(
+        default=False, description="drawn without sight of any mask of this scan; of a save"
+    )
     reading: Reading | None = Field(default=None, description="in full, where one was measured")
 
     @model_validator(mode="after")
@@ -45,6 +48,8 @@ class ReviewEntry(BaseModel):
         makes = self.act in ("save", "restore")
         if makes != (self.mask is not None) or makes != (self.base is not None):
             raise ValueError("a save or restore has a mask and a base, and nothing else has")
+        if self.independent and self.act != "save":
+            raise ValueError("only what is drawn and saved is independent")
         if (self.act == "measure") != (self.reading is not None):
             raise ValueError("what is measured has a reading, and nothing else has")
         return self
@@ -121,6 +126,14 @@ class Review(BaseModel):
     def mask_of(self, version: int) -> VolumeRef | None:
         """The mask of a version that a reader made; None for version 0, which the avatar has."""
         return next((e.mask for e in self.entries if e.mask and e.version == version), None)
+
+    def lineage(self, version: int) -> tuple[int, ...]:
+        """A version and those that it was made from, back to one that was drawn independently or to 0."""
+        made = {entry.version: entry for entry in self.entries if entry.mask is not None}
+        found = [version]
+        while found[-1] in made and not made[found[-1]].independent:
+            found.append(made[found[-1]].base or 0)
+        return tuple(found)
 
     def with_entry(self, entry: ReviewEntry) -> Review:
         """This log and one entry more."""

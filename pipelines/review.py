@@ -117,6 +117,7 @@ def save_version(
     at: datetime,
     spent: Spent = Spent(),
     comment: str = "",
+    independent: bool = False,
 ) -> Review:
     """Keep a reader's mask as the next version.
 
@@ -129,6 +130,7 @@ def save_version(
         at: now.
         spent: time given to it.
         comment: the reader's words.
+        independent: it was drawn without sight of any mask of this scan.
 
     Raises:
         ConflictError: ``base`` is not the latest version any more.
@@ -152,6 +154,7 @@ def save_version(
         spent=spent,
         changed=changed,
         comment=comment,
+        independent=independent,
     )
 
 
@@ -385,6 +388,7 @@ def _append(
     changed: int = 0,
     comment: str = "",
     reading: Reading | None = None,
+    independent: bool = False,
 ) -> Review:
     try:
         entry = ReviewEntry(
@@ -400,6 +404,7 @@ def _append(
             voxels_changed=changed,
             comment=comment.strip(),
             reading=reading,
+            independent=independent,
         )
     except ValidationError as error:
         raise ReviewError(f"{case.name}: {explain(error)}") from error

@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app.review_views import WorkFilter, in_order, work_row
+from app.review_views import (
+    WorkFilter,
+    agreement_rows,
+    in_order,
+    statistics_rows,
+    time_words,
+    work_row,
+)
 from app.state import empty_state, open_store, reader_field, scan_picture
 from data.errors import AvatarError
 from data.review import STATUSES
-from pipelines.review import assign, cases
+from pipelines.review import ReviewCase, assign, cases
+
+if TYPE_CHECKING:  # it imports torch, which takes seconds
+    from pipelines.agreement import ReviewStatistics
 
 PER_PAGE = 50
 store = open_store()
+
+
+@st.cache_data(show_spinner="Comparing masks", max_entries=5)
+def _statistics(state: str, _cases: list[ReviewCase]) -> ReviewStatistics:
+    from pipelines.agreement import statistics_of
+
+    return statistics_of(store, _cases)
+
+
 st.title("Worklist")
 if not store.patients():
     empty_state()
@@ -49,6 +69,20 @@ st.caption(
 if not listed:
     st.info("No case fits: choose another status, or clear the filters.")
     st.stop()
+with st.expander("Statistics of signed cases", icon=":material/query_stats:"):
+    if st.toggle(
+        "Compute them", help="Compares every signed mask with the first one; seconds each."
+    ):
+        state = "".join(f"{case.name}{len(case.review.entries)}" for case, _ in everything)
+        found_statistics = _statistics(state, [case for case, _ in everything])
+        st.caption(time_words(found_statistics))
+        for rows in (statistics_rows(found_statistics), agreement_rows(found_statistics)):
+            if rows:
+                st.dataframe(rows, hide_index=True)
+        st.caption(
+            "Edited: the reader began with the first mask, so Dice says how much was changed, not how right it "
+            "was. Only independently drawn masks say that."
+        )
 rows = [
     {"Scan": scan_picture(case.scan)} | work_row(case, since) for case, since in listed[:PER_PAGE]
 ]
