@@ -319,6 +319,28 @@ def study_import(
     out.print(f"wrote {made}: look at its study.yaml, then 'avatar run {made}'", soft_wrap=True)
 
 
+@study_app.command("regimen")
+def study_regimen(
+    plan_file: Annotated[Path, typer.Argument(help="A DICOM RTPLAN.")],
+    output: Annotated[Path, typer.Argument(help="The regimen, a new .yaml.")],
+    start_day: Annotated[float, typer.Option(help="Of the first fraction, since the scan.")] = 0.0,
+    per_week: Annotated[int, typer.Option(help="Fractions a week; a plan does not say.")] = 5,
+    dose: Annotated[
+        str | None, typer.Option(help="Name of its dose map under 'planning' in study.yaml.")
+    ] = None,
+) -> None:
+    """A radiotherapy plan as a regimen to simulate."""
+    from data.errors import StudyError
+    from data.io.rtplan import read_rtplan
+    from data.samples.shared_cases import write_yaml
+
+    if output.exists():
+        raise StudyError(f"{output}: exists already; choose another name")
+    plan_ = read_rtplan(plan_file, start_day=start_day, per_week=per_week, dose=dose)
+    write_yaml(output, plan_.model_dump(mode="json", exclude_defaults=True))
+    out.print(f"wrote {output}: {plan_.source}", soft_wrap=True)
+
+
 @samples_app.command("tcga")
 def samples_tcga(patient: str, folder: Path) -> None:
     """A study folder of a TCGA case from AVATAR_SHARED, by reference."""

@@ -111,13 +111,12 @@ def verdict(response: Response, criteria: Criteria) -> str:
 
 def alignment_words(found: Alignment) -> str:
     """What registration did, and whether to trust it."""
-    said = (
+    return (
         f"Registered by {found.sequence.upper()} ({found.kind}): turned {found.turned_degrees:.1f} degrees, "
         f"moved {found.moved_mm:.1f} mm; there and back {found.mismatch_mm:.1f} mm off; correlation "
         f"{found.correlation_before:.2f} to {found.correlation:.2f}; {100 * found.overlap:.0f} % of the "
         "earlier scan is shown by both."
     )
-    return said
 
 
 def lesion_stops(follow_up: FollowUp, n: int, earlier: int) -> list[ShownLesion]:

@@ -135,6 +135,13 @@ async def _decide(request: Request) -> Response:
     return await run_in_threadpool(work)
 
 
+class _Lines(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    diameters: dict[str, Diameters] = Field(max_length=100)
+    distances: tuple[Distance, ...] = Field(max_length=50)
+
+
 @trusted
 async def _measure(request: Request) -> Response:
     """POST: lines that a reader drew, in place of those in the last reading; what else it says stays."""
@@ -159,13 +166,6 @@ async def _measure(request: Request) -> Response:
         return JSONResponse({"readings": review.readings})
 
     return await run_in_threadpool(work)
-
-
-class _Lines(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    diameters: dict[str, Diameters] = Field(max_length=100)
-    distances: tuple[Distance, ...] = Field(max_length=50)
 
 
 ROUTES = [

@@ -70,13 +70,13 @@ days = list(follow_up.days)
 later_, earlier_, _ = st.columns((2, 2, 1.2), vertical_alignment="bottom")
 later = later_.segmented_control(
     "Scan", range(1, len(days)), default=len(days) - 1, format_func=lambda n: f"day {days[n]:g}",
-    key=f"later-{avatar.patient_id}",
+    key=f"later-{avatar.patient_id}", help="Whose response is told, on the right",
 )  # fmt: skip
 later = len(days) - 1 if later is None else later
 earlier = earlier_.segmented_control(
     "Beside", range(later), default=0,
     format_func=lambda n: f"day {days[n]:g}" + (" (baseline)" if n == 0 else ""),
-    key=f"earlier-{avatar.patient_id}-{later}",
+    key=f"earlier-{avatar.patient_id}-{later}", help="What it is looked at with, on the left",
 )  # fmt: skip
 earlier = 0 if earlier is None else earlier
 st.markdown(verdict(responses[later], follow_up.criteria))
@@ -151,8 +151,9 @@ with st.form("reading", border=True):
         help="Physiological replacement counts as none.",
     )  # fmt: skip
     clinical = columns[3].selectbox(
-        "Clinical status", get_args(Clinical), index=get_args(Clinical).index(known.clinical)
-    )
+        "Clinical status", get_args(Clinical), index=get_args(Clinical).index(known.clinical),
+        help="Worse: clearly so, and by the tumor. By RANO that is progression.",
+    )  # fmt: skip
     if st.form_submit_button(
         "Keep the reading", disabled=not reader, help=None if reader else "Say who you are first"
     ):

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from importlib import import_module
+from typing import Any
 
 from pydicom.datadict import keyword_for_tag
 from pydicom.dataelem import DataElement
@@ -206,8 +207,7 @@ def _stamp(moment: datetime) -> str:
     return f"{moment:%Y%m%d%H%M%S}" + (f".{moment.microsecond:06d}" if moment.microsecond else "")
 
 
-def _each(value: object, change: object) -> object:
-    assert callable(change)  # noqa: S101
+def _each(value: Any, change: Callable[[str], str]) -> str | list[str]:
     if isinstance(value, MultiValue | list):
         return [change(str(v)) for v in value]
     return change("" if value is None else str(value))
