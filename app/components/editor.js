@@ -28,7 +28,7 @@ const MORE_KEYS = [
   ["P", "over other labels or not"], ["Shift+click", "with Click: outside the lesion"],
   ["Enter", "done clicking"], ["Z, Ctrl+Z", "undo"], ["Y, Ctrl+Shift+Z", "redo"], ["Ctrl+S", "save a version"],
   ["M", "mask on and off"], ["L", "measures on and off"], ["Delete", "the line touched last: a distance goes, diameters are found anew"], ["O", "outlines"], ["H", "map of doubt"], ["N", "next doubtful region"],
-  ["G", "next sequence"], ["W", "next window"], ["R", "3-D panel"], ["Wheel", "slices"],
+  ["G", "next sequence"], ["J", "next sequence beside it"], ["W", "next window"], ["R", "3-D panel"], ["Wheel", "slices"],
   ["Right drag", "window"], ["?", "these keys"],
 ];
 
@@ -141,6 +141,42 @@ class Editor {
     const opacity = this.shown ? this.opacity : 0;
     nv.drawRimOpacity = this.outline ? opacity : -1;
     nv.setDrawOpacity(this.outline && opacity > 0 ? 0.01 : opacity);
+    if (!this.companion) return;
+    this.companion.drawRimOpacity = nv.drawRimOpacity;
+    this.companion.setDrawOpacity(this.outline && opacity > 0 ? 0.01 : opacity);
+  }
+
+  // A second sequence beside the first, to look at: the same place, the same labels.
+  async showBeside(name) {
+    this.besides = name;
+    this.find(".beside").value = name;
+    this.find(".companion").hidden = !name;
+    this.find(".work").classList.toggle("paired", Boolean(name));
+    if (!name) return;
+    if (!this.companion) {
+      const { nv } = await this.volumes.newPlanes(this.find(".second"), () => {});
+      nv.setSliceType(nv.sliceTypeAxial);
+      nv.setDrawColormap(this.data.colormap);
+      this.companion = nv;
+    }
+    const second = this.companion;
+    const sequence = this.data.sequences.find((s) => s.name === name);
+    const [low, high] = sequence.window;
+    const wants = [[sequence.sha256, name, { colormap: "gray", cal_min: low, cal_max: high }]];
+    if (!sequence.on_grid) wants.unshift([this.data.mask, "grid", { opacity: 0, cal_min: 0, cal_max: 255 }]);
+    const files = await Promise.all(wants.map(([sha256, what]) => this.volumes.fetchVolume(this.data, sha256, what)));
+    if (this.besides !== name) return;
+    await second.loadVolumes(files.map((file, n) => ({ ...file, ...wants[n][2] })));
+    for (const file of files) URL.revokeObjectURL(file.url);
+    second.createEmptyDrawing();
+    second.drawBitmap = this.labels;
+    second.refreshDrawing(false);
+    const together = { "2d": true, "3d": false, crosshair: true, sliceType: false, zoomPan: false };
+    this.nv.broadcastTo([second], together);
+    second.broadcastTo([this.nv], together);
+    this.applyMask();
+    this.volumes.goTo(second, this.volumes.placeOf(this.nv));
+    this.shownBeside = name;
   }
 
   say(place) {
@@ -156,9 +192,11 @@ class Editor {
 
   draw() {
     const { data } = this;
-    this.find(".stage").style.height = `${data.height}px`;
+    for (const stage of this.root.querySelectorAll(".stage")) stage.style.height = `${data.height}px`;
     this.find(".side").style.maxHeight = `${data.height}px`;
     this.find(".sequence").replaceChildren(...data.sequences.map((s) => new Option(s.name.toUpperCase(), s.name)));
+    this.find(".beside").replaceChildren(
+      new Option("none", ""), ...data.sequences.map((s) => new Option(s.name.toUpperCase(), s.name)));
     const button = (inside, attributes, act) => {
       const made = document.createElement("button");
       made.type = "button";
@@ -618,6 +656,10 @@ class Editor {
   redraw() {
     this.nv.drawBitmap = this.labels;
     this.nv.refreshDrawing(true);
+    if (this.companion?.volumes.length) {
+      this.companion.drawBitmap = this.labels;
+      this.companion.refreshDrawing(true);
+    }
     this.count();
     this.refresh();
   }
@@ -692,6 +734,7 @@ class Editor {
     click(".ask", () => this.find("dialog").showModal());
     click(".help .close", () => this.find("dialog").close());
     this.find(".sequence").onchange = (e) => { this.sequence = e.target.value; this.show(); };
+    this.find(".beside").onchange = (e) => this.showBeside(e.target.value);
     this.find(".window").onchange = (e) => { this.preset = e.target.value; this.applyWindow(); };
     this.find(".opacity").oninput = (e) => { this.opacity = e.target.value / 100; this.applyMask(); };
     for (const which of [".size", ".like"]) this.find(which).oninput = () => this.refresh();
@@ -770,7 +813,7 @@ class Editor {
       l: () => this.toggleMeasures(), delete: () => this.measures.remove(),
       m: () => { this.shown = !this.shown; this.applyMask(); }, o: () => this.find(".outline").click(),
       h: () => this.toggleDoubt(), n: () => this.nextDoubt(), r: () => this.toggleRender(),
-      g: () => this.next(this.find(".sequence")), w: () => this.next(this.find(".window")), "?": () => this.find("dialog").showModal(),
+      g: () => this.next(this.find(".sequence")), w: () => this.next(this.find(".window")), j: () => this.next(this.find(".beside")), "?": () => this.find("dialog").showModal(),
     };
   }
 
@@ -797,6 +840,7 @@ class Editor {
     clearTimeout(this.drafting);
     if (this.dirty || this.measured) this.draft();
     this.volumes?.loseContext(this.nv);
+    this.volumes?.loseContext(this.companion);
   }
 }
 

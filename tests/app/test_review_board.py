@@ -476,6 +476,20 @@ def test_a_whole_shift_on_a_real_case(flagship_case, tmp_path, page):
         page.keyboard.press("h")
         page.keyboard.press("o")
         shot(page, "review")
+        page.keyboard.press("j")
+        page.keyboard.press("j")
+        second = page.evaluate("window.avatarEditor.data.sequences[1].name")
+        page.wait_for_function(f"window.avatarEditor.shownBeside === '{second}'")
+        assert page.evaluate(
+            "window.avatarEditor.companion.drawBitmap === window.avatarEditor.labels"
+        )
+        draw(page, place, "x")
+        page.wait_for_function(
+            "(({ nv, companion }) => nv.scene.crosshairPos.every("
+            "(v, n) => Math.abs(v - companion.scene.crosshairPos[n]) < 1e-3))(window.avatarEditor)"
+        )
+        shot(page, "review-beside")
+        page.locator(".beside").select_option("")
         page.get_by_role("textbox", name="Comment").fill("core by clicks")
         saved = drawn(page)
         save(page, 1)
