@@ -21,13 +21,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from app.state import TOKEN_HEADER, open_store, session_token
+from app.review_views import measures_of
+from app.state import TOKEN_HEADER, followed_scans, open_store, session_token
 from data.errors import AvatarError, ConflictError, ReviewError
 from data.imaging import AFFINE_TOLERANCE_MM, Volume
 from data.io.structured import explain
 from data.lesions import Diameters
 from data.reading import Distance
 from pipelines.edit import EditOptions, operate
+from pipelines.follow_up import lesions_on
 from pipelines.review import (
     ReviewCase,
     Spent,
@@ -143,6 +145,20 @@ class _Lines(BaseModel):
 
 
 @trusted
+async def _measures(request: Request) -> Response:
+    """GET: diameters of the lesions in the latest version, and what a reader has drawn."""
+
+    def work() -> Response:
+        case = _case(request)
+        followed = followed_scans(case.avatar.patient_id)
+        lesions = lesions_on(followed, case.scan.day)
+        found = {name: lesion.diameters for name, lesion in lesions.items()}
+        return JSONResponse(measures_of(case.review, found))
+
+    return await run_in_threadpool(work)
+
+
+@trusted
 async def _measure(request: Request) -> Response:
     """POST: lines that a reader drew, in place of those in the last reading; what else it says stays."""
     body = await _body(request)
@@ -171,6 +187,7 @@ async def _measure(request: Request) -> Response:
 ROUTES = [
     Route("/api/review/{patient}/{day}/mask", _save, methods=["PUT"]),
     Route("/api/review/{patient}/{day}/operate/{operation}", _operate, methods=["POST"]),
+    Route("/api/review/{patient}/{day}/measures", _measures, methods=["GET"]),
     Route("/api/review/{patient}/{day}/measures", _measure, methods=["POST"]),
     Route("/api/review/{patient}/{day}/decision", _decide, methods=["POST"]),
 ]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from data.lesions import Caliper, Diameters
 from data.quality import Flag
 from data.review import Review, ReviewEntry, ReviewStatus
 from pipelines.review import ReviewCase
@@ -99,6 +102,31 @@ def _record_row(entry: ReviewEntry) -> dict[str, object]:
         "Voxels changed": f"{entry.voxels_changed}" if made else "",
         "Comment": entry.comment,
     }
+
+
+def measures_of(review: Review, measured: Mapping[str, Diameters]) -> dict[str, Any]:
+    """Lines as the editor draws them: by hand where a reader has drawn them, else as found."""
+    by_hand = review.reading.diameters
+    return {
+        "lesions": [
+            {
+                "name": name,
+                "by_hand": name in by_hand,
+                "place": np.mean(_ends(d.longest), axis=0).tolist(),
+                "diameters": {
+                    "longest": _ends(d.longest),
+                    "perpendicular": _ends(d.perpendicular),
+                },
+            }
+            for name, d in {**measured, **by_hand}.items()
+        ],
+        "distances": [{"name": d.name, "line": _ends(d.line)} for d in review.reading.distances],
+        "readings": review.readings,
+    }
+
+
+def _ends(caliper: Caliper) -> list[list[float]]:
+    return [list(caliper.start_ras_mm), list(caliper.end_ras_mm)]
 
 
 ORIGIN_OF_MASK = {

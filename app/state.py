@@ -6,6 +6,7 @@ import os
 import secrets
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 import streamlit as st
 
@@ -85,14 +86,21 @@ def followed_scans(
 ) -> FollowUp:
     """A patient's scans over time, computed anew when a mask or a reading has changed."""
     store = open_store()
-    avatar = store.get(patient_id)
-    state = [[case.mask().sha256, case.review.readings] for case in cases_of(store, avatar)]
-    return _followed(avatar, followed, kind, f"{store.folder} {patient_id} {state}")
+    cases = cases_of(store, store.get(patient_id))
+    state = tuple((case.mask().sha256, case.review.readings) for case in cases)
+    with _FOLLOWING:  # a page and the editor on it ask at once
+        return _followed(patient_id, followed, kind, state)
 
 
-@st.cache_resource(show_spinner="Registering the scans", max_entries=20)
-def _followed(_avatar: Avatar, followed: Followed | None, kind: Kind, state: str) -> FollowUp:
-    return follow(open_store(), _avatar, followed, kind=kind)
+_FOLLOWING = Lock()
+
+
+@lru_cache(maxsize=20)
+def _followed(
+    patient_id: str, followed: Followed | None, kind: Kind, state: tuple[tuple[str, int], ...]
+) -> FollowUp:
+    store = open_store()
+    return follow(store, store.get(patient_id), followed, kind=kind)
 
 
 def reader_field() -> str | None:

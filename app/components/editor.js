@@ -58,7 +58,6 @@ class Editor {
     const parts = await Promise.all(MODULES.map((m) => import(`${location.origin}/assets/${m}.js`)));
     Object.assign(this, { map: parts[0], drafts: parts[1], volumes: parts[2] });
     this.measures = new parts[3].Measures(this.find(".lines"), { changed: () => this.remeasured() });
-    this.measures.load(this.data.measures);
     this.history = new this.map.History();
     this.savedMark = this.history.done.at(-1);
     Object.assign(this, await this.volumes.newPlanes(this.find("canvas"), (place) => this.say(place)));
@@ -72,6 +71,7 @@ class Editor {
     await this.show();
     if (this.data.start) this.volumes.goTo(this.nv, this.data.start);
     await this.recall();
+    this.measure();
     this.listen();
     this.count();
     this.refresh();
@@ -281,6 +281,26 @@ class Editor {
     );
   }
 
+  // The server measures the version that was saved last; nobody waits for it to draw.
+  async measure() {
+    const known = `${this.data.mask} ${this.data.readings}`;
+    this.find(".lesions").textContent = "Measuring the lesions";
+    try {
+      this.measures.load(await (await this.ask("GET", "measures")).json());
+      this.measuredOf = known;
+      const drawn = await this.drafts.findDraft(`${this.name}:measures`).catch(() => null);
+      if (drawn && drawn.readings === this.measures.readings) {
+        this.measures.past.push(JSON.stringify(this.measures.lines));
+        this.measures.lines = drawn.lines;
+      }
+      this.measures.draw();
+      this.list();
+      this.refresh();
+    } catch (error) {
+      this.find(".lesions").textContent = `Not measured: ${error.message}`;
+    }
+  }
+
   // What was measured, found or by hand; a click goes there.
   list() {
     const rows = this.measures?.found ? this.measures.rows() : [];
@@ -364,6 +384,7 @@ class Editor {
     this.find("canvas").focus();
     this.plane = place.plane;
     if (this.tool === "click") { this.click(place, event.shiftKey); return; }
+    if (this.tool === "measure" && !this.measures.found) { this.hint("The lesions are still being measured"); return; }
     if (this.tool === "measure") { this.measures.press(this.mm(place), this.spot(event)); this.pulling = place.plane; return; }
     const edit = new this.map.Edit(this.labels, this.dims);
     if (this.tool === "fill") {
@@ -593,6 +614,7 @@ class Editor {
       const answer = await this.ask("POST", "measures", { body, headers });
       if (answer.status === 409) { this.failed = (await answer.json()).said; return; }
       this.measures.kept = JSON.stringify(this.measures.lines);
+      this.measures.readings = (await answer.json()).readings;
       Object.assign(this, { viewed: 0, edited: 0 });
       await this.drafts.dropDraft(`${this.name}:measures`);
       this.tell("done", { act: "measure", version: this.version });
@@ -680,12 +702,6 @@ class Editor {
   }
 
   async recall() {
-    const drawn = await this.drafts.findDraft(`${this.name}:measures`).catch(() => null);
-    if (drawn && drawn.readings === this.measures.readings) {
-      this.measures.past.push(JSON.stringify(this.measures.lines));
-      this.measures.lines = drawn.lines;
-    }
-    this.list();
     const found = await this.drafts.findDraft(this.name).catch(() => null);
     if (!found || found.length !== this.labels.length) return;
     const kept = this.map.unpacked(found.runs, found.length);
@@ -821,11 +837,7 @@ class Editor {
   follow(data) {
     this.data = { ...data };
     if (!this.history) return;
-    if (!this.measured) {
-      this.measures.load(data.measures);
-      this.measures.draw();
-      this.list();
-    }
+    if (!this.measured && this.measuredOf !== `${data.mask} ${data.readings}`) this.measure();
     if (data.version > this.version) {
       const said = `Version ${data.version} was saved since`;
       if (this.dirty) this.offer({ said: `${said}; your edits stand on version ${this.version}`, version: data.version, mask: data.mask });

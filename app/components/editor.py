@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
 from app.components.shared import component, in_test, shown_sequences
 from app.state import TOKEN_HEADER, session_token
 from app.views import colormap_of, default_sequence, start_point
 from data.avatar import Scan
-from data.lesions import Caliper, Diameters
-from data.review import Review
 from data.store import AvatarStore
 from models.segmentation.doubt import doubtful_regions
 from pipelines.review import ReviewCase
@@ -25,7 +21,6 @@ def mask_editor(
     case: ReviewCase,
     store: AvatarStore,
     reader: str,
-    measured: Mapping[str, Diameters],
     *,
     key: str,
     height_px: int = HEIGHT_PX,
@@ -36,7 +31,6 @@ def mask_editor(
         case: what is read.
         store: where it is from.
         reader: who reads; empty where unknown.
-        measured: diameters of the lesions in the latest version, by their names.
         key: of the component.
         height_px: of the planes.
 
@@ -63,7 +57,7 @@ def mask_editor(
             ],
             "colormap": colormap_of(scan.labels),
             "doubt": _doubt(store, scan),
-            "measures": measures_of(review, measured),
+            "readings": review.readings,
             "start": None if start is None else start.tolist(),
             "header": TOKEN_HEADER,
             "token": session_token(),
@@ -75,31 +69,6 @@ def mask_editor(
     )
     done: dict[str, Any] | None = told.done
     return done
-
-
-def measures_of(review: Review, measured: Mapping[str, Diameters]) -> dict[str, Any]:
-    """Lines as the editor draws them: by hand where a reader has drawn them, else as found."""
-    by_hand = review.reading.diameters
-    return {
-        "lesions": [
-            {
-                "name": name,
-                "by_hand": name in by_hand,
-                "place": np.mean(_ends(d.longest), axis=0).tolist(),
-                "diameters": {
-                    "longest": _ends(d.longest),
-                    "perpendicular": _ends(d.perpendicular),
-                },
-            }
-            for name, d in {**measured, **by_hand}.items()
-        ],
-        "distances": [{"name": d.name, "line": _ends(d.line)} for d in review.reading.distances],
-        "readings": review.readings,
-    }
-
-
-def _ends(caliper: Caliper) -> list[list[float]]:
-    return [list(caliper.start_ras_mm), list(caliper.end_ras_mm)]
 
 
 def _doubt(store: AvatarStore, scan: Scan) -> dict[str, Any] | None:

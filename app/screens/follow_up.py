@@ -61,7 +61,8 @@ if len(cases) < 2:
 
 
 try:
-    follow_up = followed_scans(avatar.patient_id, followed, kind or "rigid")
+    with st.spinner("Registering the scans"):
+        follow_up = followed_scans(avatar.patient_id, followed, kind or "rigid")
     responses = follow_up.responses()
 except AvatarError as error:
     st.error(str(error))

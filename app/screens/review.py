@@ -8,12 +8,11 @@ import streamlit as st
 
 from app.components.editor import mask_editor
 from app.review_views import record_rows
-from app.state import choose_patient, followed_scans, open_store, reader_field
+from app.state import choose_patient, open_store, reader_field
 from app.views import measurement_rows
 from data.errors import AvatarError
 from data.imaging import Segmentation
 from models.measurement import measure
-from pipelines.follow_up import lesions_on
 from pipelines.review import ReviewCase, find_case, restore_version
 from pipelines.sites.registry import SITES
 
@@ -52,13 +51,7 @@ def _measured(mask_sha256: str, _case: ReviewCase) -> list[dict[str, str]]:
 for flag in case.scan.flags:
     show = st.error if flag.severity == "stop" else st.warning
     show(f"**{flag.finding[0].upper()}{flag.finding[1:]}.** Look at {flag.look_at}.")
-try:
-    followed = followed_scans(avatar.patient_id)
-    measured = {name: lesion.diameters for name, lesion in lesions_on(followed, day).items()}
-except AvatarError as error:
-    st.warning(f"Lesions are not measured: {error}")
-    measured = {}
-done = mask_editor(case, store, reader or "", measured, key=f"editor-{avatar.patient_id}-{day:g}")
+done = mask_editor(case, store, reader or "", key=f"editor-{avatar.patient_id}-{day:g}")
 if done:
     words = {
         "save": "Saved as",

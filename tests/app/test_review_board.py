@@ -267,6 +267,7 @@ def measured(page):
 def test_diameters_are_pulled_distances_drawn_and_both_outlive_a_reload(room, page):
     folder, address = room
     open_editor(page, address, "RAS")
+    page.wait_for_function("window.avatarEditor.measures.found?.length > 0")
     found = page.evaluate("window.avatarEditor.measures.diameters('L1').longest")
     found_mm = np.linalg.norm(np.subtract(*found))
     pull(page, "L1", "longest", 30)

@@ -115,6 +115,7 @@ export class Measures {
 
   // The line touched last: a distance goes, diameters are those found again.
   remove() {
+    if (!this.found) return;
     this.past.push(JSON.stringify(this.lines));
     delete this.lines.byHand[this.touched];
     this.lines.distances = this.lines.distances.filter(({ name }) => name !== this.touched);
