@@ -79,3 +79,12 @@ def pick(page, label, option):
         if option in box.input_value():
             return
     raise AssertionError(f"{option!r} was not to be chosen as {label!r}")
+
+
+def without_a_tooltip(page, root):
+    """Controls of a component that say nothing when the mouse rests on them."""
+    return page.locator(root).evaluate(
+        """(root) => Array.from(root.querySelectorAll("button, select, input"))
+          .filter((made) => !made.title && !made.closest("label[title]") && !made.closest("dialog"))
+          .map((made) => made.outerHTML.slice(0, 120))"""
+    )

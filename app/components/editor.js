@@ -15,19 +15,20 @@ const TOOLS = [
   ["click", "c", "Click", "Find a lesion from clicks: inside it; with Shift outside it (C)"],
 ];
 const OPERATIONS = [
-  ["grow", "Grow", "By 1 mm in all directions"],
-  ["shrink", "Shrink", "By 1 mm from all sides"],
-  ["smooth", "Smooth", "Round ragged borders; the volume stays"],
-  ["fill-holes", "Fill holes", "Fill what is enclosed in 3-D"],
-  ["remove-islands", "Islands", "Drop pieces below 0.5 mL; the largest stays"],
-  ["interpolate", "Between", "Fill in slices between drawn ones, in the plane drawn last"],
+  ["grow", "g", "Grow", "By 1 mm in all directions"],
+  ["shrink", "s", "Shrink", "By 1 mm from all sides"],
+  ["smooth", "r", "Smooth", "Round ragged borders; the volume stays"],
+  ["fill-holes", "f", "Fill holes", "Fill what is enclosed in 3-D"],
+  ["remove-islands", "i", "Islands", "Drop pieces below 0.5 mL; the largest stays"],
+  ["interpolate", "b", "Between", "Fill in slices between drawn ones, in the plane drawn last"],
 ];
 const PLANES = ["sagittal", "coronal", "axial"];
 const MORE_KEYS = [
   ["1 \u2026 9", "label"], ["[ and ]", "smaller and larger pen"], ["V", "pen as a ball (3-D) or a disk"],
   ["P", "over other labels or not"], ["Shift+click", "with Click: outside the lesion"],
   ["Enter", "done clicking"], ["Z, Ctrl+Z", "undo"], ["Y, Ctrl+Shift+Z", "redo"], ["Ctrl+S", "save a version"],
-  ["M", "mask on and off"], ["L", "measures on and off"], ["Delete", "the line touched last: a distance goes, diameters are found anew"], ["O", "outlines"], ["H", "map of doubt"], ["N", "next doubtful region"],
+  ["M", "mask on and off"], ["\u2212 and =", "mask fainter and stronger"], ["{ and }", "like brush: less and more alike"], ["/", "comment"],
+  ["Ctrl+Enter", "sign"], ["Ctrl+Shift+Enter", "request changes"], ["L", "measures on and off"], ["Delete", "the line touched last: a distance goes, diameters are found anew"], ["O", "outlines"], ["H", "map of doubt"], ["N", "next doubtful region"],
   ["G", "next sequence"], ["J", "next sequence beside it"], ["W", "next window"], ["R", "3-D panel"], ["Wheel", "slices"],
   ["Right drag", "window"], ["?", "these keys"],
 ];
@@ -219,11 +220,11 @@ class Editor {
       }),
     );
     this.find(".operations").replaceChildren(
-      ...OPERATIONS.map(([name, title, help]) =>
-        button([title], { "data-operation": name, title: `${help}. On the whole label.` }, () => this.operate(name))),
+      ...OPERATIONS.map(([name, key, title, help]) =>
+        button([title], { "data-operation": name, title: `${help}. On the whole label (Shift+${key.toUpperCase()}).` }, () => this.operate(name))),
     );
     this.find(".keys").replaceChildren(
-      ...[...TOOLS.map(([, key, title]) => [key.toUpperCase(), title]), ...MORE_KEYS].map(([key, what]) => {
+      ...[...TOOLS.map(([, key, title]) => [key.toUpperCase(), title]), ...OPERATIONS.map(([, key, title]) => [`Shift+${key.toUpperCase()}`, `${title}, the whole label`]), ...MORE_KEYS].map(([key, what]) => {
         const line = document.createElement("div");
         line.append(what[0].toUpperCase() + what.slice(1), Object.assign(document.createElement("kbd"), { textContent: key }));
         return line;
@@ -804,25 +805,35 @@ class Editor {
 
   key(event) {
     event.stopPropagation(); // Streamlit has keys of its own
-    if (event.composedPath()[0].matches?.("input[type=text], select") || this.find("dialog").open) return;
     const key = event.key.toLowerCase();
     const command = event.ctrlKey || event.metaKey;
-    const act = command ? this.commands()[event.shiftKey ? `shift+${key}` : key] : this.keys()[key];
+    const typing = event.composedPath()[0].matches?.("input[type=text], select") && !(command && ["s", "enter"].includes(key));
+    if (typing || this.find("dialog").open) return;
+    const shifted = event.shiftKey && (command || /^[a-z]$/.test(key)) ? `shift+${key}` : key;
+    const act = (command ? this.commands() : this.keys())[shifted];
     if (!act) return;
     event.preventDefault();
     act();
   }
 
   commands() {
-    return { z: () => this.undo(), y: () => this.redo(), "shift+z": () => this.redo(), s: () => this.saveAll() };
+    return { z: () => this.undo(), y: () => this.redo(), "shift+z": () => this.redo(), s: () => this.saveAll(), enter: () => this.find(".sign").click(), "shift+enter": () => this.find(".changes").click() };
   }
 
   keys() {
     const pen = (by) => { this.find(".size").value = Number(this.find(".size").value) + by; this.refresh(); };
+    const slide = (which, by) => {
+      const slider = this.find(which);
+      slider.value = Number(slider.value) + by;
+      slider.dispatchEvent(new Event("input"));
+    };
+    const operations = Object.fromEntries(OPERATIONS.map(([name, key]) => [`shift+${key}`, () => this.operate(name)]));
     const named = Object.fromEntries(TOOLS.map(([name, key]) => [key, () => this.choose(name)]));
     const labels = Object.fromEntries(this.data.labels.map(({ value }, n) => [String(n + 1), () => this.chooseLabel(value)]));
     return {
-      ...named, ...labels,
+      ...named, ...labels, ...operations,
+      "-": () => slide(".opacity", -10), "=": () => slide(".opacity", 10), "{": () => slide(".like", -3), "}": () => slide(".like", 3),
+      "/": () => this.find(".comment").focus(),
       escape: () => this.choose("look"), enter: () => { this.clicks = null; this.hint("Done; the next click begins another lesion"); },
       v: () => this.toggleBall(), p: () => { this.find(".over").checked = !this.find(".over").checked; },
       "[": () => pen(-1), "]": () => pen(1), z: () => this.undo(), y: () => this.redo(),

@@ -129,8 +129,14 @@ class Pair {
     this.find(".opacity").oninput = (e) => { this.opacity = e.target.value / 100; this.applyMasks(); };
     for (const canvas of this.root.querySelectorAll("canvas")) canvas.addEventListener("pointerdown", () => canvas.focus());
     const menu = this.find(".window");
+    const slide = (by) => {
+      const slider = this.find(".opacity");
+      slider.value = Number(slider.value) + by;
+      slider.dispatchEvent(new Event("input"));
+    };
     const keys = {
       d: () => this.toggleDifference(), b: () => this.toggleBlink(), n: () => this.next(1), N: () => this.next(-1),
+      "-": () => slide(-10), "=": () => slide(10),
       m: () => { this.shown = !this.shown; this.applyMasks(); },
       w: () => { menu.selectedIndex = (menu.selectedIndex + 1) % menu.options.length; menu.dispatchEvent(new Event("change")); },
     };

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from browser import pick, serve, shot
+from browser import pick, serve, shot, without_a_tooltip
 from followed import PATIENT, PLACES, put_followed
 
 from app.follow_up_views import course_figure, lesion_stops, target_rows, verdict
@@ -75,6 +75,7 @@ def test_both_scans_move_together_and_a_reading_changes_the_category(folder, pag
         page.goto(f"{address}/follow-up?patient={PATIENT}")
         page.wait_for_function("window.avatarPair?.ready")
         page.get_by_text("Progressive disease (PD)").wait_for()
+        assert without_a_tooltip(page, ".pair") == []
         first, second = places(page)
         assert first == pytest.approx(PLACES["new"], abs=2.5)
         assert second == pytest.approx(first, abs=0.5)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from browser import serve, shot
+from browser import serve, shot, without_a_tooltip
 from conftest import OBLIQUE
 
 from data.avatar import Avatar, Scan
@@ -234,6 +234,37 @@ def test_a_lost_connection_loses_no_edit(room, page):
     save(page, version + 1)
     with AvatarStore(folder) as store:
         assert find_case(store, "permuted").review.version == version + 1
+
+
+def test_every_control_has_a_tooltip_and_every_tool_a_key(room, page):
+    _, address = room
+    open_editor(page, address, "permuted")
+    page.wait_for_function("window.avatarEditor.measures.found")
+    assert without_a_tooltip(page, ".editor") == []
+    canvas = page.locator("canvas.nv")
+    canvas.focus()
+    page.keyboard.press("?")
+    told = page.locator(".help .keys").inner_text()
+    page.keyboard.press("Escape")
+    tools = page.locator(".rail button kbd").all_inner_texts()
+    assert len(tools) == 8
+    for key in [*tools, "Shift+G", "Shift+B", "Ctrl+S", "Ctrl+Enter", "Ctrl+Shift+Enter", "J", "L"]:
+        assert key in told
+    before = (drawn(page) == 2).sum()
+    canvas.focus()
+    page.keyboard.press("2")
+    page.keyboard.press("Shift+G")
+    page.wait_for_function("!window.avatarEditor.busy && window.avatarEditor.dirty")
+    assert (drawn(page) == 2).sum() > before
+    page.keyboard.press("z")
+    page.keyboard.press("=")
+    assert page.locator(".opacity").input_value() == "55"
+    page.keyboard.press("}")
+    assert page.locator(".like").input_value() == "18"
+    page.keyboard.press("/")
+    page.keyboard.type("b and ?")  # words, no keys
+    assert page.get_by_role("textbox", name="Comment").input_value() == "b and ?"
+    assert page.evaluate("window.avatarEditor.tool") == "look"
 
 
 def pull(page, name, which, by):
