@@ -49,7 +49,7 @@ def target_rows(follow_up: FollowUp, responses: Sequence[Response]) -> list[dict
         rows.append(_row(track.name, _role(follow_up, track), heads, cells))
     for track in follow_up.new:
         cells = [
-            "" if seen is None else f"candidate, {seen.volume_mm3 / MM3_PER_CM3:.2f} mL"
+            "" if seen is None else f"{_candidate(seen)}, {seen.volume_mm3 / MM3_PER_CM3:.2f} mL"
             for seen in track.seen
         ]
         rows.append(_row(track.name, "new?", heads, cells))
@@ -65,6 +65,10 @@ def target_rows(follow_up: FollowUp, responses: Sequence[Response]) -> list[dict
         _row("Category", "", heads, [r.category + ("*" if r.unknown else "") for r in responses])
     )
     return rows
+
+
+def _candidate(seen: Seen) -> str:
+    return "candidate" if seen.fate == "followed" else "not shown on the first scan"
 
 
 def _row(name: str, role: str, heads: Sequence[str], cells: Sequence[str]) -> dict[str, str]:

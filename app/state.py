@@ -87,7 +87,9 @@ def followed_scans(
     """A patient's scans over time, computed anew when a mask or a reading has changed."""
     store = open_store()
     cases = cases_of(store, store.get(patient_id))
-    state = tuple((case.mask().sha256, case.review.readings) for case in cases)
+    state = tuple(
+        f"{case.mask().sha256} {case.review.readings} {case.review.status}" for case in cases
+    )
     with _FOLLOWING:  # a page and the editor on it ask at once
         return _followed(patient_id, followed, kind, state)
 
@@ -97,7 +99,7 @@ _FOLLOWING = Lock()
 
 @lru_cache(maxsize=20)
 def _followed(
-    patient_id: str, followed: Followed | None, kind: Kind, state: tuple[tuple[str, int], ...]
+    patient_id: str, followed: Followed | None, kind: Kind, state: tuple[str, ...]
 ) -> FollowUp:
     store = open_store()
     return follow(store, store.get(patient_id), followed, kind=kind)

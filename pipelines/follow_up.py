@@ -84,7 +84,7 @@ class FollowUp:
     tracks: tuple[Track, ...]
     """Lesions of the first scan, largest first."""
     new: tuple[Track, ...]
-    """Candidates for new lesions, each on the one scan that shows it."""
+    """Candidates for new lesions, each on the one scan that shows it; ``outside`` of what the first shows."""
     aligned: tuple[AlignedScan | None, ...]
     """To the first scan; None for that itself."""
 
@@ -142,8 +142,9 @@ class FollowUp:
         others = [t for t in self.tracks if t.name not in self.targets]
         outside = tuple(t.name for t in chosen if self._is_unseen(t, n))
         new = reading.new_lesion
-        if new == "unknown" and not any(t.seen[n] for t in self.new):
-            new = "no"  # the mask holds no candidate
+        signed = case.review.status == "signed"
+        if new == "unknown" and signed and not any(t.seen[n] for t in self.new):
+            new = "no"  # a reader has signed a mask without a candidate
         return Visit(
             day=case.scan.day,
             targets=tuple(self._size(t, n) for t in chosen if t.name not in outside),
@@ -166,8 +167,10 @@ class FollowUp:
     def _others(others: Sequence[Track], n: int) -> NonTarget:
         if not others:
             return "none"
-        left = [t.seen[n] for t in others]
-        return "present" if any(seen is not None and seen.pieces for seen in left) else "gone"
+        left = [seen for seen in (t.seen[n] for t in others) if seen is not None]
+        if any(seen.pieces for seen in left):
+            return "present"
+        return "unknown" if any(seen.fate == "outside" for seen in left) else "gone"
 
     def responses(self) -> tuple[Response, ...]:
         """The response at each scan, the first being baseline."""
@@ -316,9 +319,10 @@ def follow(
         for history, became in zip(histories, pairing.followed, strict=True):
             pieces = tuple(maps[n].lesions[p - 1] for p in became.pieces)
             history.append(Seen(became.fate, pieces))
-        for piece in pairing.new:
+        for piece in (*pairing.new, *pairing.unseen):
             seen: list[Seen | None] = [None] * len(cases)
-            seen[n] = Seen("followed", (maps[n].lesions[piece - 1],))
+            fate: Fate = "followed" if piece in pairing.new else "outside"
+            seen[n] = Seen(fate, (maps[n].lesions[piece - 1],))
             new.append(Track(f"N{len(new) + 1}", tuple(seen)))
     tracks = tuple(Track(f"L{n}", tuple(h)) for n, h in enumerate(histories, 1))
     return FollowUp(avatar, followed, cases, tracks, tuple(new), tuple(aligned))

@@ -21,7 +21,7 @@ from pipelines.follow_up import (
     read_targets,
     volumes_over_time,
 )
-from pipelines.review import find_case, keep_reading
+from pipelines.review import find_case, keep_reading, sign
 from pipelines.sites import glioma
 
 NOW = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
@@ -99,10 +99,11 @@ def test_the_response_is_partial_then_progressive_and_says_why(store):
     assert (first.category, second.category) == ("baseline", "PR")
     assert second.from_baseline == pytest.approx((16**2 + 10**2) / (24**2 + 16**2) - 1, abs=0.1)
     assert "at least 50 %" in second.reason
-    assert set(second.unknown) == {
-        "corticosteroids",
-        "clinical status",
-    }  # no candidate: no new lesion
+    asked = {"whether there is a new lesion", "corticosteroids", "clinical status"}
+    assert set(second.unknown) == asked  # nobody has signed that mask
+    sign(store, find_case(store, PATIENT, 60.0), version=0, by="Ada", at=NOW)
+    _, second, _ = follow(store, store.get(PATIENT)).responses()
+    assert set(second.unknown) == asked - {"whether there is a new lesion"}
     assert third.category == "PD"
     assert third.nadir == second.burden
     assert "than the smallest sum: at least 25 %" in third.reason
