@@ -26,6 +26,8 @@ from data.io.dicomweb import Pacs
 from data.io.rtstruct import read_rtstruct_on, write_rtstruct
 from pipelines.sites.glioma import LABELS
 
+pytestmark = pytest.mark.xdist_group("pacs")
+
 REPORT = ScanReport(
     segments={
         "Necrotic or non-enhancing core": 58.32,
