@@ -16,8 +16,12 @@ Mask = NDArray[np.bool_]
 Matrix = NDArray[np.float64]
 MIDLINE_SHARE = 0.6
 """A region with less than this share on one side of the head's middle is called midline."""
-CHORDS_PER_VOXEL = 4
-"""How closely lines across a diameter are tried."""
+CORNERS = ((-1, -1), (-1, 1), (1, -1), (1, 1))
+BESIDE = 1e-3
+"""Share of a voxel. What a line meets changes at corners of voxels only, so the longest chord is beside one."""
+SAME_MM = 1e-6
+"""Lines that differ by less are equally long; on a grid many are."""
+TOUCH_MM = 1e-7
 
 
 def measure(segmentation: Segmentation, scan: Volume | None) -> tuple[TumorVolume, ...]:
@@ -98,28 +102,29 @@ def axial_section(mask: Mask, spacing_mm: tuple[float, ...]) -> Section | None:
 def largest_section(mask: Mask, spacing_mm: tuple[float, ...]) -> Section | None:
     """:func:`axial_section` of all of a mask, whatever it is in pieces."""
     spacing = np.array(spacing_mm)
-    outlines: dict[int, tuple[Matrix, Matrix, float]] = {}
+    outlines: dict[int, tuple[Matrix, list[Matrix], float]] = {}
     for k in map(int, np.flatnonzero(mask.any((0, 1)))):
         squares = np.argwhere(mask[:, :, k] & ~ndimage.binary_erosion(mask[:, :, k])) * spacing
         outlines[k] = (squares, *_longest(squares, spacing))
     best: Section | None = None
-    for k, (squares, ends, longest) in sorted(outlines.items(), key=lambda item: -item[1][2]):
+    for k, (squares, candidates, longest) in sorted(outlines.items(), key=lambda item: -item[1][2]):
         if best is not None and longest**2 <= best.longest_mm * best.perpendicular_mm:
             break  # no chord is longer than the longest
-        across, wide = _longest_across(squares, spacing, ends)
-        if best is None or longest * wide > best.longest_mm * best.perpendicular_mm:
-            best = Section(k, ends / spacing, longest, across / spacing, wide)
+        for ends in candidates:
+            across, wide = _longest_across(squares, spacing, ends)
+            if best is None or longest * wide > best.longest_mm * best.perpendicular_mm:
+                best = Section(k, ends / spacing, longest, across / spacing, wide)
     return best
 
 
-def _longest(squares: Matrix, spacing: Matrix) -> tuple[Matrix, float]:
-    """Ends (2, 2) and length of the longest line between corners of voxels; mm."""
-    offsets = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]]) / 2 * spacing
+def _longest(squares: Matrix, spacing: Matrix) -> tuple[list[Matrix], float]:
+    """Ends (2, 2) of the longest lines between corners of voxels, and their length; mm."""
+    offsets = np.array(CORNERS) / 2 * spacing
     corners = (squares[:, None] + offsets).reshape(-1, 2)
     hull = corners[ConvexHull(corners).vertices]
-    apart = ((hull[:, None] - hull[None]) ** 2).sum(-1)
-    a, b = np.unravel_index(np.argmax(apart), apart.shape)
-    return hull[[a, b]], float(np.sqrt(apart[a, b]))
+    apart = np.triu(np.linalg.norm(hull[:, None] - hull[None], axis=-1))
+    longest = float(apart.max())
+    return [hull[pair] for pair in np.argwhere(apart >= longest - SAME_MM)], longest
 
 
 def _longest_across(squares: Matrix, spacing: Matrix, ends: Matrix) -> tuple[Matrix, float]:
@@ -131,10 +136,9 @@ def _longest_across(squares: Matrix, spacing: Matrix, ends: Matrix) -> tuple[Mat
     along = (ends[1] - ends[0]) / np.linalg.norm(ends[1] - ends[0])
     normal = np.array([-along[1], along[0]])
     place, height = squares @ along, squares @ normal
-    reach = float(np.abs(along) @ spacing) / 2
-    step = float(spacing.min()) / CHORDS_PER_VOXEL
-    lines = np.arange(place.min() - reach + step / 2, place.max() + reach, step)
-    lines = np.concatenate([lines, place])
+    corners = (place[:, None] + np.array(CORNERS) / 2 * spacing @ along).ravel()
+    beside = BESIDE * float(spacing.min())
+    lines = np.unique(np.round([corners - beside, corners + beside], 6))
     off = lines[:, None] - place[None]
     with np.errstate(divide="ignore", invalid="ignore"):
         strips = [
@@ -148,7 +152,7 @@ def _longest_across(squares: Matrix, spacing: Matrix, ends: Matrix) -> tuple[Mat
         ]
     low = np.maximum(np.minimum(strips[0], strips[1]), np.minimum(strips[2], strips[3]))
     high = np.minimum(np.maximum(strips[0], strips[1]), np.maximum(strips[2], strips[3]))
-    met = low <= high  # false where a strip is missed altogether
+    met = high - low > TOUCH_MM  # to touch a corner is not to meet; false where a strip is missed
     bottom = np.where(met, height + low, np.inf).min(1)
     top = np.where(met, height + high, -np.inf).max(1)
     n = int(np.argmax(top - bottom))

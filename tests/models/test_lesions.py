@@ -10,7 +10,7 @@ from conftest import OBLIQUE
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from scipy.ndimage import gaussian_filter, label
+from scipy.ndimage import binary_erosion, gaussian_filter, label
 
 from data.imaging import Segmentation, Volume
 from data.io.nifti import read_segmentation
@@ -19,8 +19,8 @@ from models.lesions import SMALLEST_MM3, find_lesions, pair_lesions
 from models.measurement import axial_section, largest_section
 from pipelines.sites.glioma import LABEL_ALIASES, LABELS
 
-FINE = 9
-"""Parts of a voxel's edge that brute force looks at."""
+FINE = 121
+"""Parts of a voxel's edge that brute force looks at; with 41 it is 5 % off itself on voxels of 0.6 x 1.5 mm."""
 
 
 def brute_force(mask, spacing):
@@ -29,7 +29,7 @@ def brute_force(mask, spacing):
     """
     best = 0.0
     for k in np.flatnonzero(mask.any((0, 1))):
-        voxels = np.argwhere(mask[:, :, k])
+        voxels = np.argwhere(mask[:, :, k] & ~binary_erosion(mask[:, :, k]))
         corners = np.unique(
             np.concatenate([voxels + np.array(c) for c in product((-0.5, 0.5), repeat=2)]), axis=0
         )
@@ -38,9 +38,9 @@ def brute_force(mask, spacing):
         length = np.linalg.norm(apart, axis=-1)
         parts = (np.arange(FINE) + 0.5) / FINE - 0.5
         fine = np.concatenate([voxels + np.array(c) for c in product(parts, repeat=2)]) * spacing
-        for n in np.argwhere(length >= length.max() - 1e-9):
+        for n in np.argwhere(length >= length.max() - 1e-6):
             along = apart[tuple(n)] / length.max()
-            strip = np.floor(fine @ along / (min(spacing) / FINE)).astype(int)
+            strip = np.floor(fine @ along / (min(spacing) / FINE / 2)).astype(int)
             strip -= strip.min()
             height = fine @ [-along[1], along[0]]
             low, high = np.full(strip.max() + 1, np.inf), np.full(strip.max() + 1, -np.inf)
@@ -64,7 +64,7 @@ def blobs(draw):
     grid = (np.indices((40, 40)) - 19.5) / radii
     away = np.sqrt((grid**2).sum(0))[:, :, None] + draw(st.floats(0, 0.6)) * smooth / smooth.std()
     mask = (away < 1) & (away > draw(st.sampled_from([-9.0, 0.5])))
-    mask &= np.indices(mask.shape)[2] < draw(st.integers(1, 3))
+    mask &= np.indices(mask.shape)[2] < draw(st.integers(1, 2))
     return largest_piece(mask), (draw(st.floats(0.6, 1.5)), draw(st.floats(0.6, 1.5)))
 
 
