@@ -22,6 +22,9 @@ BESIDE = 1e-3
 SAME_MM = 1e-6
 """Lines that differ by less are equally long; on a grid many are."""
 TOUCH_MM = 1e-7
+AT_ONCE = 2_000_000
+"""Pairs of a line and a voxel that are looked at together: 16 MB an array."""
+LEAST_LINES = 512
 
 
 def measure(segmentation: Segmentation, scan: Volume | None) -> tuple[TumorVolume, ...]:
@@ -139,25 +142,44 @@ def _longest_across(squares: Matrix, spacing: Matrix, ends: Matrix) -> tuple[Mat
     corners = (place[:, None] + np.array(CORNERS) / 2 * spacing @ along).ravel()
     beside = BESIDE * float(spacing.min())
     lines = np.unique(np.round([corners - beside, corners + beside], 6))
-    off = lines[:, None] - place[None]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        strips = [
-            (
-                (sign * h / 2 - off * u) / n
-                if n
-                else np.where(np.abs(off * u) <= h / 2, sign * np.inf, np.nan)
-            )
-            for u, n, h in zip(along, normal, spacing, strict=True)
-            for sign in (-1.0, 1.0)
-        ]
-    low = np.maximum(np.minimum(strips[0], strips[1]), np.minimum(strips[2], strips[3]))
-    high = np.minimum(np.maximum(strips[0], strips[1]), np.maximum(strips[2], strips[3]))
-    met = high - low > TOUCH_MM  # to touch a corner is not to meet; false where a strip is missed
-    bottom = np.where(met, height + low, np.inf).min(1)
-    top = np.where(met, height + high, -np.inf).max(1)
-    n = int(np.argmax(top - bottom))
-    chord = lines[n] * along + np.array([[bottom[n]], [top[n]]]) * normal
-    return chord, float(top[n] - bottom[n])
+    most = max(LEAST_LINES, AT_ONCE // place.size)
+    if lines.size > most:  # a very ragged or large outline: lines that lie close enough
+        lines = lines[np.linspace(0, lines.size - 1, most).astype(int)]
+    best = np.full(3, -np.inf)  # length, bottom, place of the line
+    for some in np.array_split(lines, 1 + lines.size * place.size // AT_ONCE):
+        low, high = _crossing(some[:, None] - place[None], along, normal, spacing)
+        met = high - low > TOUCH_MM  # to touch a corner is not to meet
+        bottom = np.where(met, height + low, np.inf).min(1)
+        top = np.where(met, height + high, -np.inf).max(1)
+        n = int(np.argmax(top - bottom))
+        if top[n] - bottom[n] > best[0]:
+            best = np.array([top[n] - bottom[n], bottom[n], some[n]])
+    length, bottom_mm, line = best
+    chord = line * along + np.array([[bottom_mm], [bottom_mm + length]]) * normal
+    return chord, float(length)
+
+
+def _crossing(off: Matrix, along: Matrix, normal: Matrix, spacing: Matrix) -> tuple[Matrix, Matrix]:
+    """Where lines along ``normal`` enter and leave a voxel, from its middle; mm.
+
+    Args:
+        off: how far the lines pass from the voxel's middle, along ``along``.
+        along: unit vector that the lines are perpendicular to.
+        normal: unit vector along the lines.
+        spacing: edges of the voxel.
+
+    Returns:
+        Entry and exit, shaped as ``off``; NaN, or the exit before the entry, where the voxel is missed.
+    """
+    low, high = np.full(off.shape, -np.inf), np.full(off.shape, np.inf)
+    for u, n, h in zip(along, normal, spacing, strict=True):
+        if n == 0:
+            missed = np.where(np.abs(off * u) <= h / 2, 0.0, np.nan)
+            low, high = low + missed, high + missed
+            continue
+        ends = (-np.sign(n) * h / 2 - off * u) / n, (np.sign(n) * h / 2 - off * u) / n
+        low, high = np.maximum(low, ends[0]), np.minimum(high, ends[1])
+    return low, high
 
 
 def _middle_x(scan: Volume) -> float:
