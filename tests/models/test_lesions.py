@@ -68,7 +68,7 @@ def blobs(draw):
     return largest_piece(mask), (draw(st.floats(0.6, 1.5)), draw(st.floats(0.6, 1.5)))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(drawn=blobs())
 def test_the_product_of_diameters_is_that_of_brute_force_within_five_percent(drawn):
     mask, spacing = drawn
