@@ -14,9 +14,16 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
+from app.bring_in import (
+    KeepCharacteristicsOption,
+    KeepIdentityOption,
+    KeyOption,
+    SiteOption,
+    progress,
+    taken,
+)
 from app.pacs import app as pacs_app
 from app.plan import plan
-from app.progress import progress, taken
 from app.reproduce import app as reproduce_app
 from app.review import app as review_app
 from app.tables import avatar_table, evaluation_tables
@@ -235,7 +242,7 @@ def weights_add(file: Path) -> None:
 def study_init(
     folder: Path,
     patient: Annotated[str, typer.Option(help="How the patient is called.")],
-    site: Annotated[str, typer.Option(help="glioma, sarcoma or generic.")] = "glioma",
+    site: SiteOption = "glioma",
 ) -> None:
     """Write a study.yaml from the NIfTI and VCF files in a folder, by their names."""
     from pipelines.study_init import guess_study
@@ -290,20 +297,13 @@ def study_import(
         list[str] | None,
         typer.Option(help="Number of a series and what it is, as 3=t1c; may be repeated."),
     ] = None,
-    site: Annotated[str, typer.Option(help="glioma, sarcoma or generic.")] = "glioma",
-    keep_identity: Annotated[
-        bool, typer.Option("--keep-identity", help="Leave the person in; out by default.")
-    ] = False,
-    keep_characteristics: Annotated[
-        bool,
-        typer.Option("--keep-characteristics", help="Leave weight, size, sex, age (PET needs it)."),
-    ] = False,
+    site: SiteOption = "glioma",
+    keep_identity: KeepIdentityOption = False,
+    keep_characteristics: KeepCharacteristicsOption = False,
     despite_damaged: Annotated[
         bool, typer.Option("--despite-damaged", help="Leave damaged files out.")
     ] = False,
-    key: Annotated[
-        Path | None, typer.Option(help="Of the pseudonyms; the user's own by default.")
-    ] = None,
+    key: KeyOption = None,
 ) -> None:
     """Picked series as a study folder with its study.yaml, without the person they are of."""
     from pipelines.dicom_import import opened, user_secret

@@ -12,7 +12,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from app.progress import progress, taken
+from app.bring_in import (
+    KeepCharacteristicsOption,
+    KeepIdentityOption,
+    KeyOption,
+    SiteOption,
+    progress,
+    taken,
+)
 from data.io.dicomweb import Pacs, PacsSeries
 
 app = typer.Typer(help="A PACS over DICOMweb.", no_args_is_help=True)
@@ -52,17 +59,10 @@ def pull(
     patient: PatientOption = None,
     accession: AccessionOption = None,
     user: UserOption = None,
-    site: Annotated[str, typer.Option(help="glioma, sarcoma or generic.")] = "glioma",
-    keep_identity: Annotated[
-        bool, typer.Option("--keep-identity", help="Leave the person in; out by default.")
-    ] = False,
-    keep_characteristics: Annotated[
-        bool,
-        typer.Option("--keep-characteristics", help="Leave weight, size, sex, age (PET needs it)."),
-    ] = False,
-    key: Annotated[
-        Path | None, typer.Option(help="Of the pseudonyms; the user's own by default.")
-    ] = None,
+    site: SiteOption = "glioma",
+    keep_identity: KeepIdentityOption = False,
+    keep_characteristics: KeepCharacteristicsOption = False,
+    key: KeyOption = None,
 ) -> None:
     """Picked series as a study folder, without the person they are of."""
     from pipelines.dicom_import import user_secret

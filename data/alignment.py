@@ -39,8 +39,3 @@ class Alignment(BaseModel):
     def matrix(self) -> NDArray[np.float64]:
         """(4, 4), earlier space to later space."""
         return np.array(self.rows)
-
-    @property
-    def trusted(self) -> bool:
-        """Whether every check was passed."""
-        return not self.doubts

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from avatars import put_avatar, scan_of
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
-from data.avatar import Avatar, Scan
-from data.clinical import ClinicalRecord
-from data.imaging import Segmentation, Volume
+from data.imaging import Volume
 from data.timeline import Event, Timeline
-from models.measurement import measure
-from pipelines.sites.glioma import LABELS
 
 PATIENT = "three-scans"
 SHAPE, SPACING = (72, 84, 60), 2.0
@@ -65,30 +62,8 @@ def head(day):
 
 def put_followed(store):
     """Keep the patient."""
-    scans = []
-    for day in SEEN:
-        image, mask = head(day)
-        scans.append(
-            Scan(
-                day=day,
-                sequences={"t1c": store.put_volume(image)},
-                segmentation=store.put_volume(mask),
-                labels=LABELS,
-                segmenter="a test",
-                given=True,
-                measurements=measure(Segmentation(mask, LABELS), image),
-            )
-        )
-    avatar = Avatar(
-        patient_id=PATIENT,
-        site="glioma",
-        origin="in-silico",
-        record=ClinicalRecord(patient_id=PATIENT),
-        prior_class="glioblastoma",
-        scans=tuple(scans),
-        timeline=Timeline(
-            events=(Event(day=5, end_day=45, kind="radiotherapy", text="60 Gy in 30 fractions"),)
-        ),
+    scans = [scan_of(store, *head(day), day=day) for day in SEEN]
+    given = Event(day=5, end_day=45, kind="radiotherapy", text="60 Gy in 30 fractions")
+    return put_avatar(
+        store, PATIENT, *scans, prior_class="glioblastoma", timeline=Timeline(events=(given,))
     )
-    store.put(avatar)
-    return avatar

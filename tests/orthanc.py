@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -21,6 +22,7 @@ PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 URL = "http://127.0.0.1:8042/dicom-web"
 USER, PASSWORD = "reader", "a password"
 SERVER_IS_UP_S = 60.0
+ASKED_AGAIN_S = 0.3
 
 
 def why_not():
@@ -52,25 +54,27 @@ def main(folder: Path) -> None:
     with (folder / "orthanc.log").open("wb") as log:
         server = subprocess.Popen([ORTHANC, str(config)], stdout=log, stderr=log)
     try:
-        _wait()
+        _wait(server)
         (folder / "results.json").write_text(json.dumps(_errands(folder)))
     finally:
         server.terminate()
         server.wait(20)
 
 
-def _wait() -> None:
+def _wait(server: subprocess.Popen[bytes]) -> None:
+    """Until it answers that it wants a user; or it has ended."""
     end = time.monotonic() + SERVER_IS_UP_S
     while time.monotonic() < end:
-        with contextlib.suppress(OSError):
-            urllib.request.urlopen(URL.replace("dicom-web", ""), timeout=2)
-        with contextlib.suppress(OSError):
-            try:
-                urllib.request.urlopen(URL + "/studies", timeout=2)
-            except urllib.error.HTTPError as error:
-                if error.code == 401:
-                    return
-        time.sleep(0.3)
+        try:
+            urllib.request.urlopen(URL + "/studies", timeout=2)
+        except urllib.error.HTTPError as error:
+            if error.code == 401:
+                return
+        except OSError:
+            pass
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(ASKED_AGAIN_S)
+            break  # it has ended
     raise SystemExit("Orthanc did not start")
 
 

@@ -25,10 +25,9 @@ from pipelines.follow_up import (
     cases_of,
     moved_mask,
     read_targets,
-    usual_followed,
     volumes_over_time,
 )
-from pipelines.review import keep_reading
+from pipelines.review import ReviewCase, keep_reading
 from pipelines.sites.registry import SITES
 
 store = open_store()
@@ -41,28 +40,34 @@ if avatar is None or not avatar.scans:
     st.info("No scan to follow.")
     st.stop()
 site, cases = SITES[avatar.site], cases_of(store, avatar)
-usual = usual_followed(store, cases[0])
-followed = by_what.selectbox(
-    "Criteria", site.followed, index=site.followed.index(usual),
-    format_func=lambda f: CRITERIA[f.criteria].name,
-    help="RANO 2.0: products of perpendicular diameters of what enhances, of what does not, or volumes. "
-    "RECIST 1.1: longest diameters.",
-)  # fmt: skip
-kind = how.segmented_control(
-    "Registration", get_args(Kind), default="rigid",
-    help="Rigid for scans of one scanner; affine where lengths differ between scanners.",
-)  # fmt: skip
 if len(cases) < 2:
     st.info(
         f"{avatar.patient_id} has one scan. With a second one in the study, both are shown beside each other, "
         "lesions are followed and the response is told."
     )
     st.stop()
+chosen_kind = how.segmented_control(
+    "Registration", get_args(Kind), default="rigid",
+    help="Rigid for scans of one scanner; affine where lengths differ between scanners.",
+)  # fmt: skip
+kind: Kind = "affine" if chosen_kind == "affine" else "rigid"
+
+
+@st.cache_data(show_spinner=False, max_entries=50)
+def _volumes(masks: tuple[str, ...], _cases: tuple[ReviewCase, ...]) -> dict[str, list[float]]:
+    return volumes_over_time(_cases, store)
 
 
 try:
     with st.spinner("Registering the scans"):
-        follow_up = followed_scans(avatar.patient_id, followed, kind or "rigid")
+        usual = followed_scans(avatar.patient_id, kind=kind).followed
+        followed = by_what.selectbox(
+            "Criteria", site.followed, index=site.followed.index(usual),
+            format_func=lambda f: CRITERIA[f.criteria].name,
+            help="RANO 2.0: products of perpendicular diameters of what enhances, of what does not, or "
+            "volumes. RECIST 1.1: longest diameters.",
+        )  # fmt: skip
+        follow_up = followed_scans(avatar.patient_id, followed, kind)
     responses = follow_up.responses()
 except AvatarError as error:
     st.error(str(error))
@@ -84,7 +89,8 @@ st.markdown(verdict(responses[later], follow_up.criteria))
 try:
     with st.spinner("Registering the scans"):
         first, second = follow_up.cases[earlier], follow_up.cases[later]
-        laid = aligned_to(store, first, second, kind=kind or "rigid")
+        known_laid = follow_up.aligned[later] if earlier == 0 else None
+        laid = known_laid or aligned_to(store, first, second, kind=kind)
         mask = moved_mask(store, first, second, laid.alignment)
 except AvatarError as error:
     st.error(str(error))
@@ -129,7 +135,7 @@ with left:
     )
 with right:
     st.markdown("**Course**")
-    ml = volumes_over_time(follow_up.cases, store)
+    ml = _volumes(tuple(case.mask().sha256 for case in follow_up.cases), follow_up.cases)
     st.plotly_chart(
         course_figure(days, ml, responses, follow_up.criteria), config={"displayModeBar": False}
     )

@@ -26,11 +26,10 @@ from pydicom.uid import UID
 from pydicom.valuerep import DA, DT, TM
 
 from data.errors import ImageError
+from data.io.dicom import IMAGING
 
 TABLE = "dicomanonymizer.dicom_anonymization_databases.dicomfields_2026c"
 PROFILE = "PS3.15 2026c basic profile, modified dates"
-IMAGE_MODALITIES = ("CT", "MR", "PT")
-"""Other objects hold text wherever they like and are not taken in."""
 SUSPECT_CLASSES = ("1.2.840.10008.5.1.4.1.1.7",)
 """Secondary captures: screenshots and scanned paper."""
 MOST_DAYS = 3650
@@ -104,8 +103,8 @@ def deidentify(dataset: Dataset, secret: Secret) -> Dataset:
     made.PatientIdentityRemoved = "YES"
     made.LongitudinalTemporalInformationModified = "MODIFIED"
     made.DeidentificationMethod = PROFILE
-    chosen = [("113100", "Basic Application Confidentiality Profile")]
-    chosen += [
+    chosen = [
+        ("113100", "Basic Application Confidentiality Profile"),
         ("113107", "Retain Longitudinal Temporal Information Modified Dates Option"),
     ]
     if secret.keep_characteristics:
@@ -117,9 +116,9 @@ def deidentify(dataset: Dataset, secret: Secret) -> Dataset:
 
 def _require_plain_image(dataset: Dataset) -> None:
     modality = str(dataset.get("Modality", ""))
-    if modality not in IMAGE_MODALITIES:
+    if modality not in IMAGING:
         raise ImageError(
-            f"is {modality or 'of no modality'}; only {', '.join(IMAGE_MODALITIES)} are taken in without names"
+            f"is {modality or 'of no modality'}; only {', '.join(IMAGING)} are taken in without names"
         )
     kind = [str(part).upper() for part in dataset.get("ImageType", []) or []]
     burned = str(dataset.get("BurnedInAnnotation", "")).upper()

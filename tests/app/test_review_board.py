@@ -11,16 +11,13 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from avatars import put_avatar, scan_of
 from browser import serve, shot, without_a_tooltip
 from conftest import OBLIQUE
 
-from data.avatar import Avatar, Scan
-from data.clinical import ClinicalRecord
-from data.imaging import Segmentation, Volume
+from data.imaging import Volume
 from data.store import AvatarStore
-from models.measurement import measure
 from pipelines.review import find_case, save_version
-from pipelines.sites.glioma import LABELS
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("review-browser")]
 
@@ -40,25 +37,7 @@ def put_patient(store, name, affine):
     away = ((grid - np.array([12, 16, 14])[:, None, None, None]) ** 2).sum(0)
     image = Volume((100.0 + 80.0 * (away < 25)).astype(np.float32), affine)
     mask = image.with_array((2 * (away < 25)).astype(np.uint8))
-    scan = Scan(
-        day=0.0,
-        sequences={"t1c": store.put_volume(image)},
-        segmentation=store.put_volume(mask),
-        labels=LABELS,
-        segmenter="a test",
-        given=True,
-        measurements=measure(Segmentation(mask, LABELS), None),
-    )
-    store.put(
-        Avatar(
-            patient_id=name,
-            site="glioma",
-            origin="in-silico",
-            record=ClinicalRecord(patient_id=name),
-            prior_class="none",
-            scans=(scan,),
-        )
-    )
+    put_avatar(store, name, scan_of(store, image, mask))
 
 
 @pytest.fixture(scope="module")

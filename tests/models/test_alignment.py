@@ -73,7 +73,7 @@ def test_the_tumor_does_not_pull_the_match():
 def test_another_patient_is_doubted_in_words():
     first, other = (phantom(np.random.default_rng(seed)) for seed in (3, 4))
     found = align(first, other, sequence="t1")
-    assert not found.trusted
+    assert found.doubts
     assert any("correlates" in said or "there and back" in said for said in found.doubts)
 
 
@@ -121,4 +121,4 @@ def test_two_real_heads_are_not_taken_for_one(shared):
         read_nifti(shared / "glioma" / p / f"{p}_t1c.nii.gz")
         for p in ("TCGA-FG-6692", "TCGA-DU-7294")
     ]
-    assert not align(*heads, sequence="t1c").trusted
+    assert align(*heads, sequence="t1c").doubts

@@ -6,15 +6,13 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from avatars import put_avatar, scan_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.review_views import agreement_rows, statistics_rows, time_words
-from data.avatar import Avatar, Scan
-from data.clinical import ClinicalRecord
-from data.imaging import Segmentation, Volume
+from data.imaging import Volume
 from data.store import AvatarStore
-from models.measurement import measure
 from pipelines.agreement import kappa, origin_of, statistics_of
 from pipelines.review import Spent, cases, find_case, save_version, sign
 from pipelines.sites.glioma import LABELS
@@ -40,21 +38,8 @@ def store(tmp_path):
     with AvatarStore(tmp_path / "store") as opened:
         image = FIRST.with_array(np.full(SHAPE, 100, np.int16))
         for name, given_ in (("P1", False), ("P2", False), ("P3", True)):
-            scan = Scan(
-                day=0.0,
-                sequences={"t1c": opened.put_volume(image)},
-                segmentation=opened.put_volume(FIRST),
-                labels=LABELS,
-                segmenter="glioma-net: a network",
-                given=given_,
-                measurements=measure(Segmentation(FIRST, LABELS), image),
-            )
-            opened.put(
-                Avatar(
-                    patient_id=name, site="glioma", origin="in-silico", prior_class="none",
-                    record=ClinicalRecord(patient_id=name), scans=(scan,),
-                )
-            )  # fmt: skip
+            scan = scan_of(opened, image, FIRST, segmenter="glioma-net: a network", given=given_)
+            put_avatar(opened, name, scan)
         yield opened
 
 

@@ -7,12 +7,10 @@ from datetime import UTC, datetime
 import numpy as np
 import pydicom
 import pytest
+from avatars import put_avatar, scan_of
 from dicom_files import ORIENTATIONS, errors_of_dciodvfy, write_series
 
-from data.avatar import Avatar, Scan
-from data.clinical import ClinicalRecord
 from data.errors import ReviewError
-from data.imaging import Segmentation
 from data.io.dicom import read_dicom_series
 from data.io.dicom_seg import as_label_map, read_dicom_seg
 from data.io.dicom_sr import read_dicom_sr
@@ -20,7 +18,6 @@ from data.io.rtstruct import read_rtstruct_on
 from data.lesions import Caliper, Diameters
 from data.reading import Reading
 from data.store import AvatarStore
-from models.measurement import measure
 from pipelines.export import export_dicom
 from pipelines.review import find_case, keep_reading, save_version, sign
 from pipelines.sites.glioma import LABELS
@@ -41,21 +38,8 @@ def store(series, tmp_path):
     array[2:5, 2:5, 2:4] = 3
     mask = image.with_array(array)
     with AvatarStore(tmp_path / "store") as opened:
-        scan = Scan(
-            day=0.0,
-            sequences={"t1c": opened.put_volume(image)},
-            segmentation=opened.put_volume(mask),
-            labels=LABELS,
-            segmenter="glioma-net: a network",
-            given=False,
-            measurements=measure(Segmentation(mask, LABELS), image),
-        )
-        opened.put(
-            Avatar(
-                patient_id="P1", site="glioma", origin="in-silico", prior_class="none",
-                record=ClinicalRecord(patient_id="P1"), scans=(scan,),
-            )
-        )  # fmt: skip
+        scan = scan_of(opened, image, mask, segmenter="glioma-net: a network", given=False)
+        put_avatar(opened, "P1", scan)
         yield opened
 
 

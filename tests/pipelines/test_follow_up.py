@@ -56,7 +56,7 @@ def test_scans_that_lie_otherwise_are_registered_and_the_step_is_done_once(store
     for day, found in zip(MOVED, follow_up.aligned, strict=True):
         if found is None:
             continue
-        assert found.alignment.trusted, found.alignment.doubts
+        assert found.alignment.doubts == ()
         points = np.array([*PLACES.values()], float)
         apart = (found.alignment.matrix - to_scan(day)) @ np.column_stack([points, np.ones(4)]).T
         assert np.linalg.norm(apart[:3], axis=0).max() < 0.7

@@ -1,14 +1,29 @@
-"""What commands that bring images in share: a progress bar, and how picked series are written."""
+"""What commands that bring images in share: options, a progress bar, and how picked series are written."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from data.errors import StudyError
+
+SiteOption = Annotated[str, typer.Option(help="glioma, sarcoma or generic.")]
+KeepIdentityOption = Annotated[
+    bool, typer.Option("--keep-identity", help="Leave the person in; out by default.")
+]
+KeepCharacteristicsOption = Annotated[
+    bool,
+    typer.Option("--keep-characteristics", help="Leave weight, size, sex, age (PET needs it)."),
+]
+KeyOption = Annotated[
+    Path | None, typer.Option(help="Of the pseudonyms; the user's own by default.")
+]
 
 
 @contextmanager
