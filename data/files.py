@@ -5,22 +5,31 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
-def replace_atomically(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path``: temporary file beside it, fsync, rename."""
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A temporary file beside ``path`` to write to, which takes its place once all of it is on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
+    os.close(handle)
     try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
+        yield Path(name)
+        with Path(name).open("rb") as stream:
             os.fsync(stream.fileno())
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def replace_atomically(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path``: temporary file beside it, fsync, rename."""
+    with written_whole(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def sha256_file(path: Path) -> str:

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Build = Literal["GRCh37", "GRCh38"]
+
+
+AMINO_ACIDS: Mapping[str, str] = {
+    "Ala": "A", "Arg": "R", "Asn": "N", "Asp": "D", "Cys": "C", "Gln": "Q", "Glu": "E", "Gly": "G", "His": "H",
+    "Ile": "I", "Leu": "L", "Lys": "K", "Met": "M", "Phe": "F", "Pro": "P", "Sec": "U", "Ser": "S", "Ter": "*",
+    "Thr": "T", "Trp": "W", "Tyr": "Y", "Val": "V", "Xaa": "X",
+}  # fmt: skip
+"""IUPAC's codes, with HGVS's Ter."""
+_LONG = re.compile("|".join(AMINO_ACIDS))
+
+
+def short_protein_change(hgvs: str) -> str:
+    """One-letter code without accession, ``p.`` and brackets: R132H for ``NP_005887.2:p.(Arg132His)``."""
+    change = hgvs.rsplit(":", 1)[-1].removeprefix("p.").strip("()")
+    return _LONG.sub(lambda found: AMINO_ACIDS[found[0]], change)
 
 
 class Variant(BaseModel):
@@ -18,9 +35,12 @@ class Variant(BaseModel):
     position: int = Field(gt=0)
     reference: str = Field(pattern=r"^[ACGTN]+$")
     alternate: str = Field(min_length=1)
+    id: str | None = None
     filters: tuple[str, ...] = ()
+    status: str | None = Field(default=None, description="somatic or germline, by the caller")
     gene: str | None = None
     transcript: str | None = None
+    is_mane: bool | None = Field(default=None, description="MANE Select, as the annotator says")
     consequence: str | None = None
     impact: str | None = None
     hgvs_coding: str | None = None
@@ -28,6 +48,9 @@ class Variant(BaseModel):
     tumor_depth: int | None = Field(default=None, ge=0)
     tumor_alt_depth: int | None = Field(default=None, ge=0)
     vaf: float | None = Field(default=None, ge=0, le=1, description="variant allele fraction")
+    normal_depth: int | None = Field(default=None, ge=0)
+    normal_alt_depth: int | None = Field(default=None, ge=0)
+    population_frequency: float | None = Field(default=None, ge=0, le=1)
 
     @property
     def passed(self) -> bool:
@@ -41,8 +64,8 @@ class Variant(BaseModel):
 
     @property
     def protein_change(self) -> str | None:
-        """Short protein change without the prefix, e.g. ``R132H``."""
-        return self.hgvs_protein.removeprefix("p.") if self.hgvs_protein else None
+        """As :func:`short_protein_change` writes it."""
+        return short_protein_change(self.hgvs_protein) if self.hgvs_protein else None
 
 
 class VariantSet(BaseModel):

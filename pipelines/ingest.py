@@ -101,7 +101,7 @@ def ingest(folder: Path, study: StudyFile, site: Site) -> LoadedStudy:
             folder / study.variants.file,
             tumor_sample=study.variants.tumor_sample,
             normal_sample=study.variants.normal_sample,
-        )
+        ).variant_set()
         sources["variants"] = (source_of("variants", folder / study.variants.file),)
     given = None
     if study.given is not None:

@@ -56,8 +56,8 @@ def label_that_wraps_to_one_in_a_byte(folder):
     write_nifti(folder / "mask.nii.gz", np.full((40, 40, 40), 257, np.int32), TWO_MM)
 
 
-def gzip_that_is_not_bgzip(folder):
-    (folder / "calls.vcf.gz").write_bytes(gzip.compress(VCF.encode()))
+def gzip_that_was_cut_off(folder):
+    (folder / "calls.vcf.gz").write_bytes(gzip.compress(VCF.encode())[:-20])
     return {"variants": {"file": "calls.vcf.gz"}}
 
 
@@ -121,7 +121,7 @@ SPOILERS = [
     metres_for_millimetres,
     sequence_of_somewhere_else,
     label_that_wraps_to_one_in_a_byte,
-    gzip_that_is_not_bgzip,
+    gzip_that_was_cut_off,
     reference_base_that_is_none,
     variants_without_samples,
     infinite_followup,

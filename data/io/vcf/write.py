@@ -1,0 +1,97 @@
+"""A VCF written again with fields of our own: every other byte of header and records stays as it was."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pysam
+
+from data.errors import VariantError
+from data.files import written_whole
+from data.io.vcf.columns import opened, pieces, read_header
+
+PREFIX = "AVATAR_"
+"""Of each field that is ours; those of an earlier run are replaced."""
+UNSAFE = re.compile(r"[\s;=,%]")
+
+
+@dataclass(frozen=True)
+class Note:
+    """One of our INFO fields, with a value for each alternative allele (Number=A)."""
+
+    name: str
+    description: str
+
+    @property
+    def line(self) -> bytes:
+        """Its declaration in the header."""
+        said = self.description.replace("\\", "\\\\").replace('"', '\\"')
+        return (
+            f'##INFO=<ID={PREFIX}{self.name},Number=A,Type=String,Description="{said}">\n'.encode()
+        )
+
+
+def annotate_vcf(
+    source: Path,
+    target: Path,
+    notes: Sequence[Note],
+    values: Mapping[int, Sequence[Sequence[str | None]]],
+) -> None:
+    """Write ``source`` again with ``notes`` in its INFO; bgzipped where the target's name ends in .gz.
+
+    Args:
+        values: for a record's number in the file, for each of its alternatives, each note's value or None.
+
+    Raises:
+        VariantError: the target is the source, or the source cannot be read.
+    """
+    if target.resolve() == source.resolve():
+        raise VariantError(f"{target}: is the file that is read; write to another name")
+    with written_whole(target) as path:
+        out = pysam.BGZFile(str(path), "wb", None) if target.suffix == ".gz" else path.open("wb")
+        with out:
+            for line in _lines(source, notes, values):
+                out.write(line)
+
+
+def _lines(
+    source: Path, notes: Sequence[Note], values: Mapping[int, Sequence[Sequence[str | None]]]
+) -> Iterator[bytes]:
+    ours = f"##INFO=<ID={PREFIX}".encode()
+    with opened(source) as file:
+        header = read_header(source, file)
+        kept = (line.encode() for line in header.lines[:-1])
+        yield from (line + b"\n" for line in kept if not line.startswith(ours))
+        yield from (note.line for note in notes)
+        yield header.lines[-1].encode() + b"\n"
+        number = 0
+        for piece in pieces(source, file):
+            for line in piece.splitlines(keepends=True):
+                if not line.strip():
+                    continue
+                yield _noted(line, notes, values[number]) if number in values else line
+                number += 1
+
+
+def _noted(line: bytes, notes: Sequence[Note], values: Sequence[Sequence[str | None]]) -> bytes:
+    fields = line.rstrip(b"\r\n").split(b"\t")
+    kept = [
+        item
+        for item in fields[7].split(b";")
+        if item != b"." and not item.startswith(PREFIX.encode())
+    ]
+    for n, note in enumerate(notes):
+        said = [allele[n] for allele in values]
+        if any(said):
+            text = ",".join("." if value is None else _escaped(value) for value in said)
+            kept.append(f"{PREFIX}{note.name}={text}".encode())
+    fields[7] = b";".join(kept) or b"."
+    return b"\t".join(fields) + line[len(line.rstrip(b"\r\n")) :]
+
+
+def _escaped(value: str) -> str:
+    """By VCF 4.3, section 1.2: reserved characters as percent codes."""
+    return UNSAFE.sub(lambda found: f"%{ord(found[0]):02X}", value)
