@@ -15,7 +15,7 @@ from models.criteria.base import CATEGORY_NAMES, Criteria, Response, TargetSize
 from pipelines.follow_up import FollowUp, Seen, Track
 
 CATEGORY_COLORS = {
-    "baseline": "gray", "CR": "green", "PR": "green", "MR": "blue", "SD": "blue", "PD": "red",
+    "before": "gray", "baseline": "gray", "CR": "green", "PR": "green", "MR": "blue", "SD": "blue", "PD": "red",
     "NE": "gray", "non-CR/non-PD": "blue",
 }  # fmt: skip
 FATE_WORDS = {"merged": "merged into a larger one", "gone": "gone", "outside": "not shown"}
@@ -47,13 +47,16 @@ def target_rows(follow_up: FollowUp, responses: Sequence[Response]) -> list[dict
             for size, seen, case in zip(sizes[track.name], track.seen, follow_up.cases, strict=True)
         ]
         rows.append(_row(track.name, _role(follow_up, track), heads, cells))
-    for track in follow_up.new:
-        cells = [
-            "" if seen is None else f"{_candidate(seen)}, {seen.volume_mm3 / MM3_PER_CM3:.2f} mL"
-            for seen in track.seen
-        ]
-        rows.append(_row(track.name, "new?", heads, cells))
-    sums = ["not measured" if r.burden is None else _burden(criteria, r.burden) for r in responses]
+    for tracks, role in ((follow_up.new, "new?"), (follow_up.prior, "before baseline")):
+        for track in tracks:
+            cells = [
+                ""
+                if seen is None
+                else f"{_candidate(seen)}, {seen.volume_mm3 / MM3_PER_CM3:.2f} mL"
+                for seen in track.seen
+            ]
+            rows.append(_row(track.name, role, heads, cells))
+    sums = [_sum(criteria, response) for response in responses]
     rows.append(_row(f"Sum of targets ({shown_unit(criteria)})", "", heads, sums))
     for name, values in (
         ("since baseline", [r.from_baseline for r in responses]),
@@ -68,7 +71,7 @@ def target_rows(follow_up: FollowUp, responses: Sequence[Response]) -> list[dict
 
 
 def _candidate(seen: Seen) -> str:
-    return "candidate" if seen.fate == "followed" else "not shown on the first scan"
+    return "candidate" if seen.fate == "followed" else "not shown at baseline"
 
 
 def _row(name: str, role: str, heads: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
@@ -97,6 +100,12 @@ def shown_unit(criteria: Criteria) -> str:
     return "mL" if criteria.unit == "mm³" else criteria.unit
 
 
+def _sum(criteria: Criteria, response: Response) -> str:
+    if response.category == "before":
+        return ""
+    return "not measured" if response.burden is None else _burden(criteria, response.burden)
+
+
 def _burden(criteria: Criteria, burden: float) -> str:
     if shown_unit(criteria) == "mL":
         return f"{burden / MM3_PER_CM3:.2f}"
@@ -108,8 +117,18 @@ def verdict(response: Response, criteria: Criteria) -> str:
     color = CATEGORY_COLORS[response.category]
     words = f":{color}-badge[{CATEGORY_NAMES[response.category]} ({response.category})]"
     said = f"**Day {response.day:g}** {words} by {criteria.name}: {response.reason}."
+    return " ".join([said, *(f"*{more}*" for more in provisos(response))])
+
+
+def provisos(response: Response) -> list[str]:
+    """Sentences on what a category is worth: later scans, earlier progression, what is not known."""
+    said = []
+    if response.confirmation:
+        said.append(f"{response.confirmation[0].upper()}{response.confirmation[1:]}.")
+    if response.progressed_on is not None:
+        said.append(f"After progression on day {response.progressed_on:g}.")
     if response.unknown:
-        said += f" *Provisional, not known: {'; '.join(response.unknown)}.*"
+        said.append(f"Provisional, not known: {'; '.join(response.unknown)}.")
     return said
 
 
@@ -129,12 +148,12 @@ def lesion_stops(follow_up: FollowUp, n: int, earlier: int) -> list[ShownLesion]
     new = [t for t in follow_up.new if t.seen[n] is not None]
     for track in (*new, *follow_up.tracks):
         seen = track.seen[n]
-        first = track.seen[0]
+        first = track.seen[follow_up.baseline]
         what = "candidate for a new lesion" if seen is not None and track in new else ""
         if seen is None or not seen.pieces:
             if first is None:
                 continue
-            place = _moved(follow_up, 0, earlier, first.pieces[0].centroid_ras_mm)
+            place = _moved(follow_up, follow_up.baseline, earlier, first.pieces[0].centroid_ras_mm)
             what = FATE_WORDS.get(seen.fate if seen else "outside", "")
         else:
             place = _moved(follow_up, n, earlier, seen.pieces[0].centroid_ras_mm)
@@ -144,7 +163,7 @@ def lesion_stops(follow_up: FollowUp, n: int, earlier: int) -> list[ShownLesion]
 
 
 def _moved(follow_up: FollowUp, source: int, target: int, place: Point) -> Point:
-    """A place of one scan in the space of another, by way of the first."""
+    """A place of one scan in the space of another, by way of the baseline."""
     there = [
         np.eye(4) if a is None else a.alignment.matrix
         for a in (follow_up.aligned[source], follow_up.aligned[target])

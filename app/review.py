@@ -165,11 +165,18 @@ def follow_scans(
     affine: Annotated[
         bool, typer.Option("--affine", help="Register with stretching; rigidly by default.")
     ] = False,
+    baseline: Annotated[
+        float | None,
+        typer.Option(
+            help="Day of the scan that others are compared with; the first by default, or by RANO 2.0 "
+            "the first one after radiotherapy."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Lesions from scan to scan, and the response at each by RANO 2.0 or RECIST 1.1."""
     with err.status("Loading the imaging libraries"):
-        from app.follow_up_views import alignment_words, target_rows
+        from app.follow_up_views import alignment_words, provisos, target_rows
         from pipelines.follow_up import follow
         from pipelines.sites.registry import SITES
         from pipelines.steps import StepReport
@@ -187,7 +194,7 @@ def follow_scans(
         followed = None if criteria is None else offered[criteria]
         kind: Kind = "affine" if affine else "rigid"
         with err.status("Registering the scans"):
-            found = follow(opened, avatar, followed, kind=kind, watch=watch)
+            found = follow(opened, avatar, followed, kind=kind, baseline=baseline, watch=watch)
     responses = found.responses()
     for day, laid in zip(found.days, found.aligned, strict=True):
         for doubt in () if laid is None else laid.alignment.doubts:
@@ -202,10 +209,13 @@ def follow_scans(
     for row in rows:
         table.add_row(*map(escape, row.values()))
     out.print(table)
-    for response in responses[1:]:
-        unknown = f" Not known: {'; '.join(response.unknown)}." if response.unknown else ""
-        out.print(f"day {response.day:g}: {response.category}, {response.reason}.{unknown}")
-    for laid in found.aligned[1:]:
+    for response in responses[found.baseline + 1 :]:
+        said = [
+            f"day {response.day:g}: {response.category}, {response.reason}.",
+            *provisos(response),
+        ]
+        out.print(" ".join(said), soft_wrap=True)
+    for laid in found.aligned:
         if laid is not None:
             out.print(alignment_words(laid.alignment), soft_wrap=True)
 

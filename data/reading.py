@@ -38,6 +38,11 @@ class Reading(BaseModel):
         default=None, description="lesions chosen as targets, at baseline; None: the usual ones"
     )
     nodes: tuple[str, ...] = Field(default=(), description="lesions that are lymph nodes")
+    baseline: float | None = Field(
+        default=None,
+        allow_inf_nan=False,
+        description="day of the scan that others are compared with; of the first scan's reading",
+    )
     new_lesion: NewLesion = "unknown"
     non_target: NonTarget = "unknown"
     steroids: Steroids = "unknown"

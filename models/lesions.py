@@ -11,11 +11,13 @@ from scipy import ndimage
 
 from data.imaging import Array, Segmentation, Volume
 from data.lesions import Caliper, Diameters, Lesion, Point
-from models.measurement import Mask, Matrix, largest_section
+from models.measurement import Mask, Matrix, SectionBy, largest_section
 from models.registration import resample
 
 SMALLEST_MM3 = 50.0
-"""Anything smaller is not counted as a lesion: the least that the BraTS lesion-wise scores count."""
+"""Anything smaller is not named as a lesion: the least that the BraTS lesion-wise scores count. What is left of
+a lesion that had a name is that lesion however small.
+"""
 REACH_MM = 5.0
 """A later lesion this close to where an earlier one was is that one: what registration may be off, and how
 far an edge moves between scans."""
@@ -31,7 +33,12 @@ class LesionMap:
 
 
 def find_lesions(
-    segmentation: Segmentation, *, measured: str, within: str | None = None
+    segmentation: Segmentation,
+    *,
+    measured: str,
+    within: str | None = None,
+    by: SectionBy = "product",
+    smallest_mm3: float = SMALLEST_MM3,
 ) -> LesionMap:
     """The connected pieces of a region, largest first.
 
@@ -40,27 +47,38 @@ def find_lesions(
         measured: abbreviation of the region whose voxels count, as the enhancing ones of a glioma.
         within: of a region around it whose pieces are the lesions, as the core: a rim that is broken up
             then stays one lesion. By default the measured one itself.
+        by: in which section diameters are told.
+        smallest_mm3: of a lesion; 0 for all that there is.
     """
     grid = segmentation.volume.reoriented("RAS")
     upright = Segmentation(grid, segmentation.labels)
     voxels = upright.mask(measured)
     pieces, count = ndimage.label(upright.mask(within or measured), WHOLE)
     sizes = np.bincount(pieces[voxels].ravel(), minlength=count + 1) * grid.voxel_volume_mm3
-    order = [n for n in np.argsort(-sizes, kind="stable") if n > 0 and sizes[n] >= SMALLEST_MM3]
+    order = [
+        n
+        for n in np.argsort(-sizes, kind="stable")
+        if n > 0 and sizes[n] >= max(smallest_mm3, 1e-9)
+    ]
     boxes = ndimage.find_objects(pieces)
-    lesions = tuple(_measured(voxels, pieces, n, boxes[n - 1], grid) for n in order)
-    renamed = np.zeros(count + 1, np.uint16)
+    lesions = tuple(_measured(voxels, pieces, n, boxes[n - 1], grid, by) for n in order)
+    renamed = np.zeros(count + 1, np.uint32)
     renamed[order] = np.arange(1, len(order) + 1)
     places = grid.with_array(renamed[pieces])
     return LesionMap(lesions, places.reoriented(segmentation.volume.axis_codes))
 
 
 def _measured(
-    voxels: Mask, pieces: Array, n: int, box: tuple[slice, slice, slice], grid: Volume
+    voxels: Mask,
+    pieces: Array,
+    n: int,
+    box: tuple[slice, slice, slice],
+    grid: Volume,
+    by: SectionBy,
 ) -> Lesion:
     own = voxels[box] & (pieces[box] == n)
     corner = np.array([side.start for side in box])
-    section = largest_section(own, grid.spacing_mm[:2])
+    section = largest_section(own, grid.spacing_mm[:2], by)
     assert section is not None  # noqa: S101  # a lesion has voxels
 
     def caliper(ends: Matrix) -> Caliper:
@@ -131,7 +149,9 @@ def pair_lesions(earlier: LesionMap, later: LesionMap, to_earlier: Matrix) -> Pa
     common = np.zeros((len(earlier.lesions) + 1, len(later.lesions) + 1), int)
     np.add.at(common, (names.ravel(), found.ravel()), 1)
     touching = common[1:, 1:] > 0
-    owner = np.where(touching.any(0), touching.argmax(0), -1)  # the first is the largest
+    owner = np.full(len(later.lesions), -1)
+    if earlier.lesions:
+        owner = np.where(touching.any(0), touching.argmax(0), -1)  # the first is the largest
     followed = []
     for n, touches in enumerate(touching):
         own = tuple(int(piece) + 1 for piece in np.flatnonzero(owner == n))
@@ -144,9 +164,9 @@ def pair_lesions(earlier: LesionMap, later: LesionMap, to_earlier: Matrix) -> Pa
     return Pairing(tuple(followed), new, unseen)
 
 
-def _widened(places: Volume) -> NDArray[np.uint16]:
+def _widened(places: Volume) -> NDArray[np.uint32]:
     """Each voxel near a lesion gets the name of the nearest one."""
     away, nearest = ndimage.distance_transform_edt(
         places.array == 0, places.spacing_mm, return_indices=True
     )
-    return np.where(away <= REACH_MM, places.array[tuple(nearest)], 0).astype(np.uint16)
+    return np.where(away <= REACH_MM, places.array[tuple(nearest)], 0).astype(np.uint32)

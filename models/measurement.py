@@ -102,7 +102,13 @@ def axial_section(mask: Mask, spacing_mm: tuple[float, ...]) -> Section | None:
     return largest_section(mask, spacing_mm)
 
 
-def largest_section(mask: Mask, spacing_mm: tuple[float, ...]) -> Section | None:
+SectionBy = Literal["product", "longest"]
+"""What makes a section the largest: both diameters multiplied, or the longest one alone."""
+
+
+def largest_section(
+    mask: Mask, spacing_mm: tuple[float, ...], by: SectionBy = "product"
+) -> Section | None:
     """:func:`axial_section` of all of a mask, whatever it is in pieces."""
     spacing = np.array(spacing_mm)
     outlines: dict[int, tuple[Matrix, list[Matrix], float]] = {}
@@ -111,13 +117,19 @@ def largest_section(mask: Mask, spacing_mm: tuple[float, ...]) -> Section | None
         outlines[k] = (squares, *_longest(squares, spacing))
     best: Section | None = None
     for k, (squares, candidates, longest) in sorted(outlines.items(), key=lambda item: -item[1][2]):
-        if best is not None and longest**2 <= best.longest_mm * best.perpendicular_mm:
+        if best is not None and not _may_be_larger(longest, best, by):
             break  # no chord is longer than the longest
         for ends in candidates:
             across, wide = _longest_across(squares, spacing, ends)
             if best is None or longest * wide > best.longest_mm * best.perpendicular_mm:
                 best = Section(k, ends / spacing, longest, across / spacing, wide)
     return best
+
+
+def _may_be_larger(longest: float, best: Section, by: SectionBy) -> bool:
+    if by == "longest":
+        return longest >= best.longest_mm - SAME_MM
+    return longest**2 > best.longest_mm * best.perpendicular_mm
 
 
 def _longest(squares: Matrix, spacing: Matrix) -> tuple[list[Matrix], float]:

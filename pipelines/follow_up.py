@@ -1,4 +1,4 @@
-"""A patient's scans side by side: registered to the first, lesion by lesion, with the response at each.
+"""A patient's scans side by side: registered to the baseline, lesion by lesion, with the response at each.
 
 Lesions are measured on each scan's own grid, in the latest version of its mask. Registration only says which
 lesion is which; where its checks fail, lesions are still matched and the doubt goes with the result.
@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from data.alignment import Alignment
@@ -20,13 +21,20 @@ from data.avatar import Avatar, VolumeRef
 from data.errors import ImageError, ReviewError
 from data.imaging import MM3_PER_ML, Segmentation, Volume
 from data.lesions import Diameters, Lesion
-from data.reading import NonTarget, Reading
+from data.reading import NonTarget, Reading, Steroids
 from data.review import Review
 from data.store import AvatarStore
 from models.alignment import align, difference, matched
 from models.criteria.base import Criteria, Response, TargetSize, Visit
 from models.criteria.registry import CRITERIA
-from models.lesions import Fate, LesionMap, find_lesions, pair_lesions
+from models.lesions import (
+    REACH_MM,
+    SMALLEST_MM3,
+    Fate,
+    LesionMap,
+    find_lesions,
+    pair_lesions,
+)
 from models.registration import foreground, resample
 from pipelines.review import ReviewCase, keep_reading
 from pipelines.sites.base import Followed, Site
@@ -68,7 +76,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Track:
-    """One lesion through all scans, in their order; not seen before its first one."""
+    """One lesion through all scans, in their order; None where nothing tells what became of it."""
 
     name: str
     seen: tuple[Seen | None, ...]
@@ -81,12 +89,18 @@ class FollowUp:
     avatar: Avatar
     followed: Followed
     cases: tuple[ReviewCase, ...]
+    baseline: int
+    """Number of the scan that the others are compared with."""
     tracks: tuple[Track, ...]
-    """Lesions of the first scan, largest first."""
+    """Lesions of the baseline, largest first."""
     new: tuple[Track, ...]
-    """Candidates for new lesions, each on the one scan that shows it; ``outside`` of what the first shows."""
+    """Candidates for new lesions, on the scans after baseline; ``outside`` of what that shows."""
+    prior: tuple[Track, ...]
+    """Lesions of scans before baseline that it does not show."""
+    specks: tuple[int, ...]
+    """Pieces of each scan that are none of these, and too small to be named."""
     aligned: tuple[AlignedScan | None, ...]
-    """To the first scan; None for that itself."""
+    """To the baseline; None for that itself."""
 
     @property
     def criteria(self) -> Criteria:
@@ -101,17 +115,17 @@ class FollowUp:
     @property
     def reading(self) -> Reading:
         """The baseline's: which lesions are targets."""
-        return self.cases[0].review.reading
+        return self.cases[self.baseline].review.reading
 
     @cached_property
     def measurable(self) -> tuple[str, ...]:
         """Lesions that may be targets, the largest first."""
-        found = [(self._size(t, 0), t) for t in self.tracks]
+        found = [(self._size(t, self.baseline), t) for t in self.tracks]
         ordered = sorted(found, key=lambda pair: -self.criteria.size(pair[0]))
         return tuple(t.name for size, t in ordered if self._may_be_target(size, t))
 
     def _may_be_target(self, size: TargetSize, track: Track) -> bool:
-        first = track.seen[0]
+        first = track.seen[self.baseline]
         if first is None or not first.pieces:
             return False
         lesion = first.pieces[0]
@@ -143,17 +157,18 @@ class FollowUp:
         outside = tuple(t.name for t in chosen if self._is_unseen(t, n))
         new = reading.new_lesion
         signed = case.review.status == "signed"
-        if new == "unknown" and signed and not any(t.seen[n] for t in self.new):
+        candidates = any(t.seen[n] for t in self.new) or self.specks[n]
+        if new == "unknown" and signed and not candidates:
             new = "no"  # a reader has signed a mask without a candidate
         return Visit(
             day=case.scan.day,
             targets=tuple(self._size(t, n) for t in chosen if t.name not in outside),
             not_measured=outside,
-            new_lesion="no" if n == 0 else new,
+            new_lesion="no" if n == self.baseline else new,
             non_target=reading.non_target
             if reading.non_target != "unknown"
             else self._others(others, n),
-            steroids=reading.steroids,
+            steroids=self._steroids(reading.steroids),
             clinical=reading.clinical,
             days_since_radiotherapy=days_since_radiotherapy(self.avatar, case.scan.day),
         )
@@ -163,18 +178,41 @@ class FollowUp:
         by_hand = track.name in self.cases[n].review.reading.diameters
         return (seen is None or seen.fate == "outside") and not by_hand
 
-    @staticmethod
-    def _others(others: Sequence[Track], n: int) -> NonTarget:
+    def _steroids(self, said: Steroids) -> Steroids:
+        """The same as none at baseline is none."""
+        return "none" if said == "same" and self.reading.steroids == "none" else said
+
+    def _others(self, others: Sequence[Track], n: int) -> NonTarget:
+        """What the mask shows of lesions that are no targets; one that has merged is still there."""
         if not others:
             return "none"
-        left = [seen for seen in (t.seen[n] for t in others) if seen is not None]
-        if any(seen.pieces for seen in left):
+        fates = {self._fate(track, n) for track in others}
+        if fates & {"followed", "merged"}:
             return "present"
-        return "unknown" if any(seen.fate == "outside" for seen in left) else "gone"
+        return "unknown" if "outside" in fates else "gone"
+
+    def _fate(self, track: Track, n: int) -> Fate:
+        seen, size = track.seen[n], self._size(track, n)
+        if seen is None:
+            return "outside"
+        if seen.pieces and self.criteria.is_gone(size):
+            return "gone"  # a lymph node of normal size
+        return seen.fate
 
     def responses(self) -> tuple[Response, ...]:
-        """The response at each scan, the first being baseline."""
-        return self.criteria.assess(self.visits())
+        """The response at each scan; those before baseline are not judged."""
+        visits, day = self.visits(), self.days[self.baseline]
+        before = [
+            Response(
+                day=visit.day,
+                burden=None,
+                targets="before",
+                category="before",
+                reason=f"the baseline is day {day:g}",
+            )
+            for visit in visits[: self.baseline]
+        ]
+        return (*before, *self.criteria.assess(visits[self.baseline :]))
 
     def sizes(self) -> dict[str, tuple[TargetSize, ...]]:
         """Of every lesion, at each scan."""
@@ -191,6 +229,7 @@ class FollowUp:
             citation=self.criteria.citation,
             unit=self.criteria.unit,
             days=self.days,
+            baseline_day=self.days[self.baseline],
             mask_versions=tuple(case.review.version for case in self.cases),
             targets=self.targets,
             lesions=tuple(
@@ -232,6 +271,7 @@ class FollowUpSummary(BaseModel):
     citation: str
     unit: str = Field(description="of burdens")
     days: tuple[float, ...]
+    baseline_day: float
     mask_versions: tuple[int, ...]
     targets: tuple[str, ...]
     lesions: tuple[LesionSummary, ...]
@@ -243,23 +283,48 @@ class FollowUpSummary(BaseModel):
 def _target(
     name: str, pieces: Sequence[Lesion], by_hand: Diameters | None = None, *, is_node: bool = False
 ) -> TargetSize:
-    """Pieces of one that fell apart are added: their longest diameters, and their products."""
+    """Pieces of one that fell apart are added: longest diameters, and products (of a node the short axes)."""
     found = [piece.diameters for piece in pieces] if by_hand is None else [by_hand]
     longest = sum(d.longest.length_mm for d in found)
+    products = sum(d.product_mm2 for d in found) / longest if found else 0.0
+    short_axes = sum(d.perpendicular.length_mm for d in found)
     return TargetSize(
         lesion=name,
         longest_mm=longest,
-        perpendicular_mm=sum(d.product_mm2 for d in found) / longest if found else 0.0,
+        perpendicular_mm=min(short_axes, longest) if is_node else products,
         volume_mm3=sum(piece.volume_mm3 for piece in pieces),
         is_node=is_node,
     )
 
 
+LONGEST_COURSE_DAYS = 49.0
+"""Of radiotherapy whose end the record does not give: seven weeks, 35 fractions."""
+
+
+def _courses(avatar: Avatar) -> list[tuple[float, float]]:
+    """First and last day of each course of radiotherapy."""
+    events = (e for e in avatar.timeline.events if e.kind == "radiotherapy")
+    return [
+        (e.day, e.day + LONGEST_COURSE_DAYS if e.end_day is None else e.end_day) for e in events
+    ]
+
+
 def days_since_radiotherapy(avatar: Avatar, day: float) -> float | None:
     """Since the last fraction before a day; None where the record knows of none."""
-    begun = [e for e in avatar.timeline.events if e.kind == "radiotherapy" and e.day <= day]
-    ends = [e.day if e.end_day is None else e.end_day for e in begun]
+    ends = [end for begin, end in _courses(avatar) if begin <= day]
     return max(0.0, day - max(ends)) if ends else None
+
+
+def usual_baseline(avatar: Avatar, days: Sequence[float], criteria: Criteria) -> int:
+    """Number of the scan that others are compared with.
+
+    The first; by RANO 2.0 the first one after the radiotherapy that has ended since, where there was any.
+    """
+    ends = [end for _, end in _courses(avatar) if end > days[0]]
+    if not criteria.after_radiotherapy or not ends:
+        return 0
+    after = [n for n, day in enumerate(days) if day >= min(ends)]
+    return after[0] if after else 0
 
 
 def cases_of(store: AvatarStore, avatar: Avatar) -> tuple[ReviewCase, ...]:
@@ -287,6 +352,7 @@ def follow(
     followed: Followed | None = None,
     *,
     kind: Kind = "rigid",
+    baseline: float | None = None,
     watch: Watch = lambda report: None,
 ) -> FollowUp:
     """Register, match and measure all scans of a patient.
@@ -296,10 +362,12 @@ def follow(
         avatar: the patient.
         followed: by which criteria; the site's usual ones by default.
         kind: of registration.
+        baseline: day of the scan that others are compared with; what a reader chose by default, else
+            :func:`usual_baseline`.
         watch: told each registration.
 
     Raises:
-        ReviewError: there is no scan.
+        ReviewError: there is no scan, or none on the day of the baseline.
         ImageError: two scans cannot be registered.
     """
     cases = cases_of(store, avatar)
@@ -307,37 +375,115 @@ def follow(
         raise ReviewError(f"{avatar.patient_id}: there is no scan to follow")
     site = SITES[avatar.site]
     followed = followed or usual_followed(store, cases[0])
-    maps = [_lesions(store, case, site, followed) for case in cases]
-    aligned: list[AlignedScan | None] = [None]
-    histories: list[list[Seen | None]] = [[Seen("followed", (x,))] for x in maps[0].lesions]
-    new: list[Track] = []
-    for n, case in enumerate(cases[1:], 1):
-        found = aligned_to(store, cases[0], case, kind=kind, watch=watch)
-        aligned.append(found)
-        back = np.asarray(np.linalg.inv(found.alignment.matrix), np.float64)
-        pairing = pair_lesions(maps[0], maps[n], back)
-        for history, became in zip(histories, pairing.followed, strict=True):
+    b = _baseline(avatar, cases, CRITERIA[followed.criteria], baseline)
+    maps = [
+        _lesions(store, case, site, followed, smallest_mm3=SMALLEST_MM3 if n == b else 0.0)
+        for n, case in enumerate(cases)
+    ]
+    history: list[list[Seen | None]] = [[None] * len(cases) for _ in maps[b].lesions]
+    for track, lesion in zip(history, maps[b].lesions, strict=True):
+        track[b] = Seen("followed", (lesion,))
+    aligned: list[AlignedScan | None] = [None] * len(cases)
+    specks = [0] * len(cases)
+    unnamed: dict[bool, list[_Unnamed]] = {True: [], False: []}  # after baseline, or before
+    for n in (n for n in range(len(cases)) if n != b):
+        laid = aligned[n] = aligned_to(store, cases[b], cases[n], kind=kind, watch=watch)
+        back = np.asarray(np.linalg.inv(laid.alignment.matrix), np.float64)
+        pairing = pair_lesions(maps[b], maps[n], back)
+        for track, became in zip(history, pairing.followed, strict=True):
             pieces = tuple(maps[n].lesions[p - 1] for p in became.pieces)
-            history.append(Seen(became.fate, pieces))
+            track[n] = Seen(became.fate, pieces)
         for piece in (*pairing.new, *pairing.unseen):
-            seen: list[Seen | None] = [None] * len(cases)
+            lesion = maps[n].lesions[piece - 1]
+            if lesion.volume_mm3 < SMALLEST_MM3:
+                specks[n] += 1
+                continue
             fate: Fate = "followed" if piece in pairing.new else "outside"
-            seen[n] = Seen(fate, (maps[n].lesions[piece - 1],))
-            new.append(Track(f"N{len(new) + 1}", tuple(seen)))
-    tracks = tuple(Track(f"L{n}", tuple(h)) for n, h in enumerate(histories, 1))
-    return FollowUp(avatar, followed, cases, tracks, tuple(new), tuple(aligned))
+            _name(unnamed[n > b], Seen(fate, (lesion,)), n, laid.alignment.matrix, len(cases))
+    named = {
+        letter: tuple(Track(f"{letter}{n}", tuple(seen)) for n, seen in enumerate(tracks, 1))
+        for letter, tracks in (
+            ("L", history),
+            ("N", [u.seen for u in unnamed[True]]),
+            ("P", [u.seen for u in unnamed[False]]),
+        )
+    }
+    return FollowUp(
+        avatar,
+        followed,
+        cases,
+        b,
+        named["L"],
+        named["N"],
+        named["P"],
+        tuple(specks),
+        tuple(aligned),
+    )
+
+
+def _baseline(
+    avatar: Avatar, cases: Sequence[ReviewCase], criteria: Criteria, day: float | None
+) -> int:
+    days = [case.scan.day for case in cases]
+    day = cases[0].review.reading.baseline if day is None else day
+    if day is None:
+        return usual_baseline(avatar, days, criteria)
+    if day not in days:
+        listed = ", ".join(f"{d:g}" for d in days)
+        raise ReviewError(
+            f"{avatar.patient_id}: there is no scan on day {day:g}; days are {listed}"
+        )
+    return days.index(day)
+
+
+@dataclass
+class _Unnamed:
+    """A lesion that the baseline does not show: where it is there, how far it reaches, its scans."""
+
+    place: NDArray[np.float64]
+    radius_mm: float
+    seen: list[Seen | None]
+
+
+def _name(
+    known: list[_Unnamed], seen: Seen, n: int, matrix: NDArray[np.float64], scans: int
+) -> None:
+    """Add a lesion of scan ``n`` to those known of other scans, if it lies where one of them does."""
+    (lesion,) = seen.pieces
+    to_baseline = np.linalg.inv(matrix)
+    place = (to_baseline @ np.append(lesion.centroid_ras_mm, 1.0))[:3]
+    radius = lesion.diameters.longest.length_mm / 2
+    for other in known:
+        near = float(np.linalg.norm(other.place - place)) <= max(other.radius_mm, radius, REACH_MM)
+        if near and other.seen[n] is None:
+            other.seen[n] = seen
+            return
+    known.append(_Unnamed(place, radius, [seen if m == n else None for m in range(scans)]))
 
 
 def lesions_on(follow_up: FollowUp, day: float) -> dict[str, Lesion]:
     """The lesions of one scan by their names; the largest piece of one that fell apart."""
     n = follow_up.days.index(day)
-    seen = {t.name: t.seen[n] for t in (*follow_up.tracks, *follow_up.new)}
+    every = (*follow_up.tracks, *follow_up.new, *follow_up.prior)
+    seen = {t.name: t.seen[n] for t in every}
     return {name: s.pieces[0] for name, s in seen.items() if s is not None and s.pieces}
 
 
-def _lesions(store: AvatarStore, case: ReviewCase, site: Site, followed: Followed) -> LesionMap:
+def _lesions(
+    store: AvatarStore,
+    case: ReviewCase,
+    site: Site,
+    followed: Followed,
+    smallest_mm3: float = SMALLEST_MM3,
+) -> LesionMap:
     mask = Segmentation(store.volume(case.mask()), site.labels)
-    return find_lesions(mask, measured=followed.measured, within=followed.within)
+    return find_lesions(
+        mask,
+        measured=followed.measured,
+        within=followed.within,
+        by=CRITERIA[followed.criteria].section,
+        smallest_mm3=smallest_mm3,
+    )
 
 
 def aligned_to(
@@ -435,6 +581,21 @@ def volumes_over_time(cases: Sequence[ReviewCase], store: AvatarStore) -> dict[s
     return found
 
 
+def read_baseline(
+    store: AvatarStore, follow_up: FollowUp, day: float | None, *, by: str, at: datetime
+) -> Review:
+    """Choose the scan that others are compared with, or None for the usual one; kept with the first scan.
+
+    Raises:
+        ReviewError: there is no scan on that day, or it is the choice already.
+    """
+    first = follow_up.cases[0]
+    if day is not None:
+        _baseline(follow_up.avatar, follow_up.cases, follow_up.criteria, day)
+    reading = first.review.reading.model_copy(update={"baseline": day})
+    return keep_reading(store, first, reading, by=by, at=at)
+
+
 def read_targets(
     store: AvatarStore,
     follow_up: FollowUp,
@@ -449,7 +610,7 @@ def read_targets(
     Raises:
         ReviewError: a lesion that is not measurable, or more than the criteria take.
     """
-    criteria, baseline = follow_up.criteria, follow_up.cases[0]
+    criteria, baseline = follow_up.criteria, follow_up.cases[follow_up.baseline]
     unknown = [name for name in targets if name not in follow_up.measurable]
     if unknown:
         raise ReviewError(

@@ -63,7 +63,7 @@ def head(day):
 def put_followed(store):
     """Keep the patient."""
     scans = [scan_of(store, *head(day), day=day) for day in SEEN]
-    given = Event(day=5, end_day=45, kind="radiotherapy", text="60 Gy in 30 fractions")
+    given = Event(day=-60, end_day=-15, kind="radiotherapy", text="60 Gy in 30 fractions")
     return put_avatar(
         store, PATIENT, *scans, prior_class="glioblastoma", timeline=Timeline(events=(given,))
     )

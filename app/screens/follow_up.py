@@ -24,7 +24,9 @@ from pipelines.follow_up import (
     aligned_to,
     cases_of,
     moved_mask,
+    read_baseline,
     read_targets,
+    usual_baseline,
     volumes_over_time,
 )
 from pipelines.review import ReviewCase, keep_reading
@@ -80,8 +82,8 @@ later = later_.segmented_control(
 )  # fmt: skip
 later = len(days) - 1 if later is None else later
 earlier = earlier_.segmented_control(
-    "Beside", range(later), default=0,
-    format_func=lambda n: f"day {days[n]:g}" + (" (baseline)" if n == 0 else ""),
+    "Beside", range(later), default=min(follow_up.baseline, later - 1),
+    format_func=lambda n: f"day {days[n]:g}" + (" (baseline)" if n == follow_up.baseline else ""),
     key=f"earlier-{avatar.patient_id}-{later}", help="What it is looked at with, on the left",
 )  # fmt: skip
 earlier = 0 if earlier is None else earlier
@@ -89,7 +91,7 @@ st.markdown(verdict(responses[later], follow_up.criteria))
 try:
     with st.spinner("Registering the scans"):
         first, second = follow_up.cases[earlier], follow_up.cases[later]
-        known_laid = follow_up.aligned[later] if earlier == 0 else None
+        known_laid = follow_up.aligned[later] if earlier == follow_up.baseline else None
         laid = known_laid or aligned_to(store, first, second, kind=kind)
         mask = moved_mask(store, first, second, laid.alignment)
 except AvatarError as error:
@@ -175,7 +177,7 @@ with st.form("reading", border=True):
         except AvatarError as error:
             st.error(str(error))
 with st.form("targets", border=True):
-    chosen_, nodes_ = st.columns(2)
+    chosen_, nodes_, baseline_ = st.columns((2, 2, 1))
     chosen = chosen_.multiselect(
         "Target lesions", follow_up.measurable, default=list(follow_up.targets),
         max_selections=follow_up.criteria.most_targets,
@@ -185,12 +187,25 @@ with st.form("targets", border=True):
         "Of these, lymph nodes", [t.name for t in follow_up.tracks],
         default=[n for n in follow_up.reading.nodes], help="RECIST measures nodes by their short axis.",
     )  # fmt: skip
+    picked = follow_up.cases[0].review.reading.baseline
+    offered = [None, *days]
+    usual_day = days[usual_baseline(avatar, days, follow_up.criteria)]
+    day = baseline_.selectbox(
+        "Baseline", offered, index=offered.index(picked) if picked in offered else 0,
+        format_func=lambda d: f"usual (day {usual_day:g})" if d is None else f"day {d:g}",
+        help="What later scans are compared with. Usual: the first scan; by RANO 2.0 the first one after "
+        "the radiotherapy that has ended since.",
+    )  # fmt: skip
     if st.form_submit_button(
-        "Keep the targets", disabled=not reader, help=None if reader else "Say who you are first"
-    ):
+        "Keep targets and baseline", disabled=not reader,
+        help=None if reader else "Say who you are first",
+    ):  # fmt: skip
         try:
             now = datetime.now(UTC).replace(microsecond=0)
-            read_targets(store, follow_up, chosen, by=reader or "", at=now, nodes=nodes)
+            if day != picked:
+                read_baseline(store, follow_up, day, by=reader or "", at=now)
+            else:
+                read_targets(store, follow_up, chosen, by=reader or "", at=now, nodes=nodes)
             st.rerun()
         except AvatarError as error:
             st.error(str(error))

@@ -15,9 +15,11 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from data.reading import Clinical, NewLesion, NonTarget, Steroids
+from models.measurement import SectionBy
 
-Category = Literal["baseline", "CR", "PR", "MR", "SD", "PD", "NE", "non-CR/non-PD"]
+Category = Literal["before", "baseline", "CR", "PR", "MR", "SD", "PD", "NE", "non-CR/non-PD"]
 CATEGORY_NAMES: dict[Category, str] = {
+    "before": "Before baseline",
     "baseline": "Baseline",
     "CR": "Complete response",
     "PR": "Partial response",
@@ -76,9 +78,14 @@ class Response(BaseModel):
     nadir: float | None = Field(default=None, description="smallest sum at any earlier visit")
     from_nadir: float | None = None
     targets: Category = Field(description="of the measured lesions alone")
+    targets_reason: str = Field(default="", description="the rule that decided on the targets")
     category: Category
     reason: str = Field(description="the rule that decided it")
     unknown: tuple[str, ...] = Field(default=(), description="what could still change the category")
+    confirmation: str = Field(default="", description="what later scans made of it")
+    progressed_on: float | None = Field(
+        default=None, description="day of the first progression before this visit that stands"
+    )
 
 
 @dataclass(frozen=True)
@@ -100,10 +107,18 @@ class Criteria(BaseModel, ABC):
     citation: ClassVar[str]
     most_targets: ClassVar[int]
     usual_targets: ClassVar[int]
+    section: ClassVar[SectionBy] = "product"
+    """In which section of a lesion its diameters are told."""
+    after_radiotherapy: ClassVar[bool] = False
+    """Whether baseline is the first scan after radiotherapy, where that was given since the first one."""
 
     @abstractmethod
     def size(self, target: TargetSize) -> float:
         """What of a target goes into the sum."""
+
+    def is_gone(self, target: TargetSize) -> bool:
+        """Whether nothing is left of a lesion that counts as one."""
+        return target.longest_mm == 0
 
     @abstractmethod
     def is_measurable(self, target: TargetSize, slices: int, slice_mm: float) -> bool:
@@ -124,6 +139,10 @@ class Criteria(BaseModel, ABC):
     @abstractmethod
     def open_questions(self, visit: Visit, category: Category) -> tuple[str, ...]:
         """What is not known at a visit and could change its category."""
+
+    def confirmed(self, responses: Sequence[Response]) -> tuple[Response, ...]:
+        """With what later visits made of each; nothing where the criteria ask for no confirmation."""
+        return tuple(responses)
 
     def assess(self, visits: Sequence[Visit]) -> tuple[Response, ...]:
         """The response at every visit; the first is baseline.
@@ -151,7 +170,7 @@ class Criteria(BaseModel, ABC):
             responses.append(self._response(visit, baseline, nadir, responses))
             if not visit.not_measured:
                 nadir = min(nadir, self._sum(visit))
-        return tuple(responses)
+        return _after_progression(self.confirmed(responses))
 
     def _sum(self, visit: Visit) -> float:
         return sum(self.size(target) for target in visit.targets)
@@ -174,10 +193,26 @@ class Criteria(BaseModel, ABC):
             nadir=nadir,
             from_nadir=change(burden, nadir) if complete else None,
             targets=targets.category,
+            targets_reason=targets.reason,
             category=verdict.category,
             reason=verdict.reason,
             unknown=self.open_questions(visit, verdict.category),
         )
+
+
+def _after_progression(responses: Sequence[Response]) -> tuple[Response, ...]:
+    """What comes after a progression that stands is told as such."""
+    day: float | None = None
+    told = []
+    for response in responses:
+        told.append(response.model_copy(update={"progressed_on": day}))
+        if day is None and response.category == "PD" and not response.unknown:
+            dismissed = response.confirmation.startswith(NOT_CONFIRMED)
+            day = None if dismissed else response.day
+    return tuple(told)
+
+
+NOT_CONFIRMED = "not confirmed"
 
 
 def change(now: float, then: float) -> float | None:

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal, final
 from typing_extensions import override
 
 from models.criteria.base import (
+    NOT_CONFIRMED,
     Category,
     Criteria,
     Response,
@@ -23,6 +24,7 @@ from models.criteria.base import (
 MEASURABLE_MM = 10.0
 MEASURABLE_SLICES = 2
 THICK_SLICE_MM = 5.0
+CONFIRMED_DAYS = 28.0
 EARLY_DAYS = 84.0
 """Within twelve weeks of radiotherapy what looks like progression may be its effect."""
 
@@ -48,6 +50,7 @@ class _Rano(Criteria):
     citation: ClassVar[str] = "RANO 2.0: Wen 2023, doi:10.1200/JCO.23.01059"
     most_targets: ClassVar[int] = 3
     usual_targets: ClassVar[int] = 3
+    after_radiotherapy: ClassVar[bool] = True
     thresholds: ClassVar[Thresholds]
 
     @override
@@ -90,7 +93,7 @@ class _Rano(Criteria):
     @override
     def judge(self, visit: Visit, targets: Verdict, before: Sequence[Response]) -> Verdict:
         if visit.new_lesion == "yes":
-            return Verdict("PD", "a new measurable lesion")
+            return Verdict("PD", "a new measurable lesion, as the reader says")
         if visit.non_target == "progressed":
             return Verdict("PD", "lesions that are not measured have clearly grown")
         if visit.clinical == "worse":
@@ -107,6 +110,12 @@ class _Rano(Criteria):
             if visit.steroids in ("less", "same"):
                 return Verdict("PR", "every target is gone, but on corticosteroids")
         return targets
+
+    @override
+    def confirmed(self, responses: Sequence[Response]) -> tuple[Response, ...]:
+        return tuple(
+            _confirmed(r, responses[n + 1 :], responses[:n]) for n, r in enumerate(responses)
+        )
 
     @override
     def without_targets(self, visit: Visit) -> Verdict:
@@ -131,6 +140,33 @@ class _Rano(Criteria):
             )
             if is_open
         )
+
+
+GOOD = ("CR", "PR", "MR")
+
+
+def _confirmed(
+    response: Response, later: Sequence[Response], before: Sequence[Response]
+) -> Response:
+    """A first response, and a progression that may be radiotherapy's effect, want a scan four weeks on."""
+    early = response.category == "PD" and bool(response.unknown)
+    first = response.category in GOOD and not any(r.category == response.category for r in before)
+    if not early and not first:
+        return response
+    again = next((r for r in later if r.day - response.day >= CONFIRMED_DAYS), None)
+    if again is None:
+        asked = f"confirmation by a scan {CONFIRMED_DAYS:.0f} days on"
+        unknown = response.unknown if early else (*response.unknown, asked)
+        return response.model_copy(update={"unknown": unknown})
+    held = again.category == "PD" if early else _as_good(again.category, response.category)
+    word = "confirmed" if held else NOT_CONFIRMED
+    told = f"{word} on day {again.day:g}" + ("" if held else f" ({again.category})")
+    unknown = () if early else response.unknown
+    return response.model_copy(update={"unknown": unknown, "confirmation": told})
+
+
+def _as_good(now: Category, then: Category) -> bool:
+    return now in GOOD and GOOD.index(now) <= GOOD.index(then)
 
 
 @final

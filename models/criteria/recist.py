@@ -18,6 +18,7 @@ from models.criteria.base import (
     reaches,
     said,
 )
+from models.measurement import SectionBy
 
 PARTIAL = 0.30
 PROGRESSION = 0.20
@@ -42,10 +43,15 @@ class Recist(Criteria):
     citation: ClassVar[str] = "Eisenhauer 2009, doi:10.1016/j.ejca.2008.10.026"
     most_targets: ClassVar[int] = 5
     usual_targets: ClassVar[int] = 2  # of one organ; masks do not name organs
+    section: ClassVar[SectionBy] = "longest"
 
     @override
     def size(self, target: TargetSize) -> float:
         return target.perpendicular_mm if target.is_node else target.longest_mm
+
+    @override
+    def is_gone(self, target: TargetSize) -> bool:
+        return self.size(target) < NORMAL_NODE_MM if target.is_node else self.size(target) == 0
 
     @override
     def is_measurable(self, target: TargetSize, slices: int, slice_mm: float) -> bool:
@@ -56,9 +62,7 @@ class Recist(Criteria):
     def judge_targets(self, burden: float, visit: Visit, baseline: float, nadir: float) -> Verdict:
         grown, growth = change(burden, nadir), burden - nadir
         enough = reaches(growth, LEAST_GROWTH_MM)
-        gone = all(
-            self.size(t) < NORMAL_NODE_MM if t.is_node else self.size(t) == 0 for t in visit.targets
-        )
+        gone = all(self.is_gone(target) for target in visit.targets)
         if gone and not visit.not_measured:
             nodes = " and nodes are below 10 mm" if any(t.is_node for t in visit.targets) else ""
             return Verdict("CR", f"every target is gone{nodes}")
@@ -78,6 +82,9 @@ class Recist(Criteria):
             return Verdict("PD", "a new lesion")
         if visit.non_target == "progressed":
             return Verdict("PD", "unequivocal progression of lesions that are not measured")
+        back = _came_back(visit, before)
+        if back:
+            return Verdict("PD", f"{back} after a complete response")
         if targets.category == "CR" and visit.non_target in ("present", "unknown"):
             if not visit.targets:
                 return Verdict("non-CR/non-PD", "lesions that are not measured are still there")
@@ -88,8 +95,10 @@ class Recist(Criteria):
 
     @override
     def without_targets(self, visit: Visit) -> Verdict:
-        if visit.non_target in ("gone", "none"):
+        if visit.non_target == "gone":
             return Verdict("CR", "all lesions that were too small to measure are gone")
+        if visit.non_target == "none":
+            return Verdict("NE", "there was no lesion at baseline: only a new one can be judged")
         if visit.non_target == "unknown":
             return Verdict("NE", "nothing was large enough to measure, and the rest was not judged")
         return Verdict("non-CR/non-PD", "nothing was large enough to measure at baseline")
@@ -106,6 +115,15 @@ class Recist(Criteria):
             )
             if is_open
         )
+
+
+def _came_back(visit: Visit, before: Sequence[Response]) -> str | None:
+    """What is there again although all was gone at a visit before (recist.eortc.org, lesions that reappear)."""
+    if not any(response.category == "CR" for response in before):
+        return None
+    if any(t.longest_mm > 0 and not t.is_node for t in visit.targets):
+        return "a target is back"
+    return "lesions that are not measured are back" if visit.non_target == "present" else None
 
 
 def _confirmed(before: Sequence[Response]) -> bool:

@@ -80,6 +80,36 @@ def test_recist_gives_the_category_of_the_worked_example(name):
     assert categories(RECIST, *sizes, node=nodes) == expected
 
 
+def test_recist_a_lesion_that_is_back_after_complete_response_is_progression():
+    # recist.eortc.org: what reappears after complete response is progression, else it is measured again.
+    assert categories(RECIST, [40], [0], [4]) == ["CR", "PD"]
+    assert categories(RECIST, [40, 40], [0, 20], [4, 20]) == ["PR", "PR"]
+    gone, back = {"non_target": "gone"}, {"non_target": "present"}
+    assert categories(RECIST, [40], ([0], gone), ([0], back)) == ["CR", "PD"]
+
+
+def test_what_follows_a_progression_says_so():
+    *_, last = RECIST.assess(visits([40], [60], [40]))
+    assert (last.category, last.progressed_on) == ("SD", 56.0)
+
+
+# Wen 2023 doi:10.1200/JCO.23.01059: four weeks on, and within twelve weeks of radiotherapy for progression too.
+def test_rano_asks_for_a_second_scan_and_says_what_it_showed():
+    alone = RANO.assess(visits([(40, 20)], [(20, 20)], **GONE))[1]
+    assert alone.unknown == ("confirmation by a scan 28 days on",)
+    _, first, second = RANO.assess(visits([(40, 20)], [(20, 20)], [(20, 18)], **GONE))
+    assert (first.unknown, first.confirmation) == ((), "confirmed on day 112")
+    assert (second.unknown, second.confirmation) == ((), "")
+    early = ([(50, 20)], {"days_since_radiotherapy": 50})
+    later = {"days_since_radiotherapy": 106}
+    dismissed = RANO.assess(visits([(40, 20)], early, ([(40, 20)], later), **GONE))
+    assert dismissed[1].confirmation == "not confirmed on day 112 (SD)"
+    assert dismissed[2].progressed_on is None
+    held = RANO.assess(visits([(40, 20)], early, ([(60, 20)], later), **GONE))
+    assert held[1].confirmation == "confirmed on day 112"
+    assert held[2].progressed_on == 56.0
+
+
 # Eisenhauer 2009, table 1: targets, lesions that are not measured, new lesion, overall.
 SIZES = {"CR": 0, "PR": 60, "SD": 90, "PD": 130, "NE": None}
 TABLE_1 = [
@@ -108,6 +138,7 @@ def test_recist_overall_response_is_that_of_its_first_table(target, other, new, 
     ("other", "new", "overall"),
     [
         ("gone", "no", "CR"),
+        ("none", "no", "NE"),
         ("present", "no", "non-CR/non-PD"),
         ("unknown", "no", "NE"),
         ("progressed", "no", "PD"),

@@ -238,3 +238,12 @@ def test_two_diameters_by_hand_cross_at_right_angles_and_the_longest_comes_first
             Diameters(longest=longest, perpendicular=other)
     with pytest.raises(ValidationError):
         line((0, 0, float("nan")), (1, 1, 1))
+
+
+def test_recist_measures_where_the_lesion_is_longest_and_rano_where_the_product_is_largest():
+    mask = np.zeros((50, 50, 2), bool)
+    mask[2:42, 10:16, 0] = True
+    mask[10:32, 10:32, 1] = True
+    product, longest = (largest_section(mask, (1.0, 1.0), by) for by in ("product", "longest"))
+    assert (product.k, longest.k) == (1, 0)
+    assert longest.longest_mm == pytest.approx(np.hypot(40, 6))

@@ -7,22 +7,27 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from followed import MOVED, PATIENT, PLACES, SEEN, put_followed, to_scan
+from avatars import put_avatar, scan_of
+from followed import MOVED, PATIENT, PLACES, SEEN, head, put_followed, to_scan
 
 from data.errors import ImageError, ReviewError
 from data.lesions import Caliper, Diameters
 from data.reading import Reading
 from data.store import AvatarStore
+from data.timeline import Event, Timeline
+from models.lesions import SMALLEST_MM3
 from pipelines.follow_up import (
     aligned_to,
     cases_of,
     days_since_radiotherapy,
     follow,
+    read_baseline,
     read_targets,
     volumes_over_time,
 )
 from pipelines.review import find_case, keep_reading, sign
 from pipelines.sites import glioma
+from pipelines.sites.base import Followed
 
 NOW = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
 KNOWN = Reading(steroids="none", clinical="stable or better", new_lesion="no")
@@ -107,7 +112,8 @@ def test_the_response_is_partial_then_progressive_and_says_why(store):
     assert third.category == "PD"
     assert third.nadir == second.burden
     assert "than the smallest sum: at least 25 %" in third.reason
-    assert "75 days after radiotherapy" in third.unknown[0]
+    assert third.unknown == ()
+    assert second.confirmation == "not confirmed on day 120 (PD)"
 
 
 def test_a_reader_decides_what_a_mask_cannot(store):
@@ -120,7 +126,7 @@ def test_a_reader_decides_what_a_mask_cannot(store):
     assert (last.category, last.unknown) == ("PR", ())  # B is none of the targets
     say(store, 120.0, new_lesion="yes")
     *_, last = follow(store, store.get(PATIENT)).responses()
-    assert (last.category, last.reason) == ("PD", "a new measurable lesion")
+    assert (last.category, last.reason) == ("PD", "a new measurable lesion, as the reader says")
     say(store, 120.0, new_lesion="no", steroids="more")
     assert follow(store, store.get(PATIENT)).responses()[-1].category == "NE"
 
@@ -163,7 +169,79 @@ def test_volumes_over_time_and_radiotherapy_are_those_of_the_record(store):
     balls = [sum(4 / 3 * np.pi * r**3 for r in radii.values()) / 1000 for radii in SEEN.values()]
     assert ml == pytest.approx(balls, rel=0.1)
     days = [days_since_radiotherapy(avatar, day) for day in (0.0, 20.0, 120.0)]
-    assert days == [None, 0.0, 75.0]
+    assert days == [15.0, 35.0, 135.0]
+    begun = (
+        Event(day=-100, end_day=-50, kind="radiotherapy", text="RT"),
+        Event(day=30, kind="radiotherapy", text="RT"),
+    )
+    other = avatar.model_copy(update={"timeline": Timeline(events=begun)})
+    days = [days_since_radiotherapy(other, day) for day in (-120.0, 0.0, 60.0, 120.0)]
+    assert days == [None, 50.0, 0.0, 41.0]  # a course without an end is taken to last seven weeks
+
+
+def test_baseline_is_the_first_scan_after_radiotherapy_unless_another_is_chosen(store):
+    avatar = store.get(PATIENT)
+    given = Timeline(events=(Event(day=5, end_day=45, kind="radiotherapy", text="RT"),))
+    avatar = avatar.model_copy(update={"timeline": given})
+    found = follow(store, avatar)
+    assert [r.category for r in found.responses()] == ["before", "baseline", "PD"]
+    assert found.responses()[2].unknown == (
+        "confirmation by a later scan: 75 days after radiotherapy it may be its effect",
+    )
+    assert found.summary().baseline_day == 60.0
+    recist = Followed("recist", "WT")
+    assert follow(store, avatar, recist).responses()[0].category == "baseline"
+    read_baseline(store, found, 0.0, by="Ada", at=NOW)
+    assert [r.category for r in follow(store, avatar).responses()] == ["baseline", "PR", "PD"]
+    with pytest.raises(ReviewError, match="no scan on day 7; days are 0, 60, 120"):
+        read_baseline(store, found, 7.0, by="Ada", at=NOW)
+
+
+def put_masks(store, **balls):
+    """A patient with a scan every 60 days whose lesions have these radii (mm), by place; 0 is not there."""
+    image, mask = head(0.0)
+    world = mask.world(np.moveaxis(np.indices(mask.shape), 0, -1).reshape(-1, 3).astype(float))
+    scans = []
+    for n in range(len(next(iter(balls.values())))):
+        labels = np.zeros(len(world), np.uint8)
+        for name, radii in balls.items():
+            labels[np.linalg.norm(world - np.array(PLACES[name]), axis=1) < radii[n]] = 3
+        scans.append(
+            scan_of(store, image, mask.with_array(labels.reshape(mask.shape)), day=60.0 * n)
+        )
+    return put_avatar(store, "masks", *scans)
+
+
+def test_a_baseline_without_a_lesion_is_followed(store):
+    found = follow(store, put_masks(store, A=(0, 8)))
+    assert [t.name for t in found.new] == ["N1"]
+    assert found.responses()[1].category == "SD"
+    recist = follow(store, found.avatar, Followed("recist", "WT")).responses()[1]
+    assert (recist.category, recist.reason) == (
+        "NE", "there was no lesion at baseline: only a new one can be judged",
+    )  # fmt: skip
+
+
+def test_a_small_rest_of_a_lesion_is_no_complete_response(store):
+    avatar = put_masks(store, A=(10, 1.9, 0), B=(0, 0, 1.9))
+    for day in (60.0, 120.0):
+        sign(store, find_case(store, "masks", day), version=0, by="Ada", at=NOW)
+        reading = Reading(steroids="none", clinical="stable or better")
+        keep_reading(store, find_case(store, "masks", day), reading, by="Ada", at=NOW)
+    found = follow(store, avatar)
+    assert found.tracks[0].seen[1].volume_mm3 < SMALLEST_MM3
+    _, second, third = found.responses()
+    assert second.category == "PR"
+    assert found.specks == (0, 0, 1)
+    assert third.category == "CR"
+    assert "whether there is a new lesion" in third.unknown  # the speck may be one
+
+
+def test_a_new_lesion_has_one_name_on_all_scans(store):
+    found = follow(store, put_masks(store, A=(8, 8, 8), new=(0, 7, 9), B=(0, 0, 6)))
+    assert [[seen is not None for seen in t.seen] for t in found.new] == [
+        [False, True, True], [False, False, True],
+    ]  # fmt: skip
 
 
 def test_scans_without_a_sequence_in_common_say_so(store):
