@@ -108,6 +108,14 @@ class Review(BaseModel):
         return next((entry for entry in reversed(self.entries) if entry.act == "sign"), None)
 
     @property
+    def signed_in_full(self) -> ReviewEntry | None:
+        """The signature of a signed case, unless something was measured after it."""
+        if self.status != "signed":
+            return None
+        last = next(entry for entry in reversed(self.entries) if entry.act in ("sign", "measure"))
+        return last if last.act == "sign" else None
+
+    @property
     def reading(self) -> Reading:
         """The last reading; nothing known where there is none."""
         found = (entry.reading for entry in reversed(self.entries) if entry.reading is not None)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from data.errors import ReviewError
 from data.imaging import Segmentation
 from data.io.dicom_made import Authorship
 from data.io.dicom_seg import write_dicom_seg
-from data.io.dicom_sr import ReportedLesion, ScanReport, TargetResponse, write_dicom_sr
+from data.io.dicom_sr import TARGET_CATEGORIES, ReportedLesion, ScanReport, write_dicom_sr
 from data.io.rtstruct import write_rtstruct
 from data.store import AvatarStore
 from models.measurement import measure
 from pipelines.follow_up import FollowUp, follow, lesions_on
 from pipelines.review import ReviewCase
+from pipelines.sites.base import Followed
 from pipelines.sites.registry import SITES
 
 DicomKind = Literal["seg", "rtstruct", "sr"]
@@ -28,8 +29,18 @@ def export_dicom(
     output: Path,
     *,
     kind: DicomKind = "seg",
+    followed: Followed | None = None,
 ) -> None:
     """A version as a DICOM SEG, as contours (RTSTRUCT), or what was measured on it as a report (SR).
+
+    Args:
+        store: where the case is from.
+        case: whose mask is written.
+        version: the latest by default.
+        series: folder of the images that were segmented.
+        output: of the new file.
+        kind: of object.
+        followed: for a report, by which criteria; the site's usual ones by default.
 
     Raises:
         ReviewError: no such version, or a report of another one than the latest.
@@ -49,9 +60,10 @@ def export_dicom(
                 f"{case.name}: a report tells what was measured on the latest version, "
                 f"{case.review.version}; version {shown} has none"
             )
-        report = report_of(follow(store, case.avatar), case, mask)
-        signed = case.review.status == "signed"
-        write_dicom_sr(output, mask, series, authorship, report, verified=signed)
+        report = report_of(follow(store, case.avatar, followed), case, mask)
+        signed = case.review.signed_in_full
+        by = None if signed is None else signed.by
+        write_dicom_sr(output, mask, series, authorship, report, verified_by=by)
 
 
 def authorship_of(case: ReviewCase, version: int) -> Authorship:
@@ -82,9 +94,9 @@ def report_of(follow_up: FollowUp, case: ReviewCase, mask: Segmentation) -> Scan
         for name, lesion in lesions_on(follow_up, case.scan.day).items()
     )
     found = follow_up.responses()[n]
-    coded = get_args(TargetResponse)
-    category = next((c for c in coded if c == found.targets), None)
-    rule = f"{follow_up.criteria.name}: {found.reason}"
+    name = follow_up.criteria.name
+    target = TARGET_CATEGORIES.get(found.targets)
+    judged = found.category not in ("before", "baseline")
     return ScanReport(
         segments={
             label.name: round(float((mask.volume.array == label.value).sum()) * voxel, 3)
@@ -93,5 +105,6 @@ def report_of(follow_up: FollowUp, case: ReviewCase, mask: Segmentation) -> Scan
         },
         regions={m.name: m.volume_mm3 for m in measure(mask, None)},
         lesions=lesions,
-        response=None if category is None else (category, rule),
+        targets=None if target is None else (target, f"{name}: {found.targets_reason}"),
+        overall=(found.category, f"{name}: {found.reason}") if judged else None,
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from pydicom.charset import python_encoding
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, generate_uid
 
@@ -21,6 +22,7 @@ from data.io.dicom import read_slices, volume_of
 MAKER, MODEL = "Cancer Avatars", "avatar"
 SERIES_NUMBER = 900
 """High, so that viewers list what was made here behind what the scanner made."""
+UNICODE = "ISO_IR 192"
 LONGEST_STUDY_ID = 16
 LONGEST_TEXT = 64
 
@@ -35,13 +37,21 @@ class Authorship:
 
     @property
     def person(self) -> str:
-        """As DICOM writes a person's name, all of it in the first component."""
-        return f"{self.drawn_by.replace('^', ' ').replace('=', ' ')}^"
+        """Who drew it, as DICOM writes a person's name."""
+        return person_name(self.drawn_by)
 
     @property
     def title(self) -> str:
         """What lists of series show."""
         return f"Research use only: {self.description}"[:LONGEST_TEXT]
+
+
+SEPARATORS = str.maketrans("^=\\", "   ")
+
+
+def person_name(name: str) -> str:
+    """As DICOM writes a person's name, all of it in the first component."""
+    return f"{name.translate(SEPARATORS)}^"
 
 
 @dataclass(frozen=True)
@@ -80,9 +90,26 @@ def on_series(segmentation: Segmentation, series: Path) -> OnSeries:
         raise ImageError(f"{series}: the mask is empty, there is nothing to write")
     sources = tuple(dataset for _, dataset in slices)
     for source in sources:
+        _in_unicode(series, source)
         if len(str(source.get("StudyID", ""))) > LONGEST_STUDY_ID:
             source.StudyID = None  # not of DICOM's form; unknown is allowed
     return OnSeries(Volume(mask.array, image.affine, image.frame_of_reference_uid), sources, found)
+
+
+def _in_unicode(series: Path, source: Dataset) -> None:
+    """The text of an image in UTF-8, which is what every reader's name can be written in.
+
+    Raises:
+        ImageError: its character set is none of DICOM's.
+    """
+    given = source.get("SpecificCharacterSet") or ""
+    if not ({given} if isinstance(given, str) else set(given)) <= set(python_encoding):
+        raise ImageError(
+            f"{series}: its text is in {given!r}, which is no character set of DICOM's; correct "
+            "SpecificCharacterSet"
+        )
+    source.decode()
+    source.SpecificCharacterSet = UNICODE
 
 
 @contextmanager

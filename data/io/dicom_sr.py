@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import highdicom as hd
 import numpy as np
@@ -28,6 +28,7 @@ from data.io.dicom_made import (
     OnSeries,
     despite_the_source,
     on_series,
+    person_name,
     release,
     write_dicom,
 )
@@ -45,14 +46,18 @@ PROCEDURES = {
 LONG_AXIS, SHORT_AXIS = codes.SCT.LongAxis, codes.SCT.ShortAxis
 BY_HAND = hd.sr.CodedConcept("BY-HAND", "99AVATAR", "Drawn by the reader")
 FOUND = hd.sr.CodedConcept("FOUND", "99AVATAR", "Found in the mask")
-RULE = "Response: "
+TARGETS, OVERALL = "Response of the targets: ", "Response: "
+"""What the identifiers of both start with, before the rule that decided it."""
 TargetResponse = Literal["CR", "PR", "SD", "PD"]
-RESPONSES: dict[TargetResponse, Any] = {
+TARGET_RESPONSES: dict[str, Any] = {
     "CR": codes.DCM.TargetLesionCompleteResponse,
     "PR": codes.DCM.TargetLesionPartialResponse,
     "SD": codes.DCM.TargetLesionStableDisease,
     "PD": codes.DCM.TargetLesionProgressiveDisease,
 }
+"""DICOM has codes for these four of the targets, and none for what a whole visit says."""
+TARGET_CATEGORIES: dict[str, TargetResponse] = {c: c for c in get_args(TargetResponse)}
+OVERALL_RESPONSE = hd.sr.CodedConcept("OVERALL-RESPONSE", "99AVATAR", "Overall response")
 
 
 @dataclass(frozen=True)
@@ -73,13 +78,15 @@ class ScanReport:
         segments: of each label that occurs.
         regions: of each region of the label table.
         lesions: one by one.
-        response: of the targets, and the criteria with the rule that decided it.
+        targets: their response, and the criteria with the rule that decided it.
+        overall: of the visit, likewise.
     """
 
     segments: dict[str, float]
     regions: dict[str, float]
     lesions: tuple[ReportedLesion, ...]
-    response: tuple[TargetResponse, str] | None = field(default=None)
+    targets: tuple[TargetResponse, str] | None = field(default=None)
+    overall: tuple[str, str] | None = field(default=None)
 
 
 def write_dicom_sr(
@@ -89,7 +96,7 @@ def write_dicom_sr(
     authorship: Authorship,
     report: ScanReport,
     *,
-    verified: bool = False,
+    verified_by: str | None = None,
 ) -> None:
     """A Comprehensive 3D SR on a series and the SEG that is written of the same mask.
 
@@ -99,7 +106,7 @@ def write_dicom_sr(
         series: folder of the images that were segmented.
         authorship: who drew the mask.
         report: what was measured.
-        verified: a reader has signed it.
+        verified_by: the reader who has signed all of it.
 
     Raises:
         ImageError: the mask is empty, or on another grid; or the series names no coordinate system.
@@ -119,7 +126,6 @@ def write_dicom_sr(
             title=codes.DCM.ImagingMeasurementReport,
         )
         told = repr(report)
-        person = authorship.person
         made = hd.sr.Comprehensive3DSR(
             evidence=[*laid.sources, mask],
             content=content[0],
@@ -133,9 +139,9 @@ def write_dicom_sr(
             device_serial_number="research use only",
             series_description=authorship.title,
             is_complete=True,
-            is_verified=verified,
-            verifying_observer_name=person if verified else None,
-            verifying_organization="not stated" if verified else None,
+            is_verified=verified_by is not None,
+            verifying_observer_name=person_name(verified_by) if verified_by else None,
+            verifying_organization="not stated" if verified_by else None,
         )
         write_dicom(path, made)
 
@@ -155,11 +161,13 @@ def read_dicom_sr(path: Path) -> ScanReport:
             for g in content.get_volumetric_roi_measurement_groups()
         }
         regions: dict[str, float] = {}
-        lesions, response = [], None
+        lesions = []
+        said: dict[str, tuple[str, str]] = {}
         for group in content.get_image_measurement_groups():
             name = str(group.tracking_identifier)
-            if name.startswith(RULE):
-                response = _response(group), name.removeprefix(RULE)
+            kind = next((k for k in (TARGETS, OVERALL) if name.startswith(k)), None)
+            if kind is not None:
+                said[kind] = _response(group, kind), name.removeprefix(kind)
             elif group.get_measurements(LONG_AXIS):
                 lesions.append(_lesion(name, group))
             else:
@@ -169,7 +177,14 @@ def read_dicom_sr(path: Path) -> ScanReport:
             f"{path}: is no report of measurements as this project writes it ({error}); read it with the "
             "program that made it"
         ) from error
-    return ScanReport(segments, regions, tuple(lesions), response)
+    targets = said.get(TARGETS)
+    return ScanReport(
+        segments,
+        regions,
+        tuple(lesions),
+        targets=None if targets is None else (TARGET_CATEGORIES[targets[0]], targets[1]),
+        overall=said.get(OVERALL),
+    )
 
 
 def _context(authorship: Authorship) -> hd.sr.ObservationContext:
@@ -197,14 +212,14 @@ def _groups(laid: OnSeries, mask: hd.seg.Segmentation, report: ScanReport) -> It
     frame = str(laid.mask.frame_of_reference_uid)
     for number, label in enumerate(laid.labels, 1):
         yield hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
-            tracking_identifier=_tracked(laid, label.name),
-            referenced_segment=hd.sr.ReferencedSegment.from_segmentation(mask, number),
+            tracking_identifier=_tracked(laid, "segment", label.name),
+            referenced_segment=_segment(laid, mask, number),
             finding_type=mask.get_segment_description(number).segmented_property_type,
             measurements=[_volume(report.segments[label.name])],
         )
     for name, volume in report.regions.items():
         yield hd.sr.MeasurementsAndQualitativeEvaluations(
-            tracking_identifier=_tracked(laid, name),
+            tracking_identifier=_tracked(laid, "region", name),
             finding_type=codes.SCT.Neoplasm,
             measurements=[_volume(volume)],
         )
@@ -212,7 +227,7 @@ def _groups(laid: OnSeries, mask: hd.seg.Segmentation, report: ScanReport) -> It
         method = BY_HAND if lesion.by_hand else FOUND
         diameters = lesion.diameters
         yield hd.sr.MeasurementsAndQualitativeEvaluations(
-            tracking_identifier=_tracked(laid, lesion.name),
+            tracking_identifier=_tracked(laid, "lesion", lesion.name),
             finding_type=codes.SCT.Lesion,
             measurements=[
                 _axis(LONG_AXIS, diameters.longest, frame, method),
@@ -220,19 +235,39 @@ def _groups(laid: OnSeries, mask: hd.seg.Segmentation, report: ScanReport) -> It
                 _volume(lesion.volume_mm3),
             ],
         )
-    if report.response is not None:
-        category, rule = report.response
-        yield hd.sr.MeasurementsAndQualitativeEvaluations(
-            tracking_identifier=_tracked(laid, RULE + rule),
-            qualitative_evaluations=[
-                hd.sr.QualitativeEvaluation(codes.DCM.CurrentResponse, RESPONSES[category])
-            ],
-        )
+    if report.targets is not None:
+        category, rule = report.targets
+        yield _judged(laid, TARGETS + rule, codes.DCM.CurrentResponse, TARGET_RESPONSES[category])
+    if report.overall is not None:
+        overall, rule = report.overall
+        value = hd.sr.CodedConcept(overall.upper()[:16], "99AVATAR", overall)
+        yield _judged(laid, OVERALL + rule, OVERALL_RESPONSE, value)
 
 
-def _tracked(laid: OnSeries, name: str) -> hd.sr.TrackingIdentifier:
-    study = str(laid.sources[0].StudyInstanceUID)
-    return hd.sr.TrackingIdentifier(uid=generate_uid("2.25.", [study, name]), identifier=name)
+def _segment(laid: OnSeries, mask: hd.seg.Segmentation, number: int) -> hd.sr.ReferencedSegment:
+    """Not by highdicom's from_segmentation, which looks past the segment of a mask that has only one."""
+    series = str(laid.sources[0].SeriesInstanceUID)
+    return hd.sr.ReferencedSegment(
+        str(mask.SOPClassUID),
+        str(mask.SOPInstanceUID),
+        number,
+        source_series=hd.sr.SourceSeriesForSegmentation(series),
+    )
+
+
+def _judged(laid: OnSeries, identifier: str, name: Any, value: Any) -> Any:
+    return hd.sr.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=_tracked(laid, "response", identifier),
+        qualitative_evaluations=[hd.sr.QualitativeEvaluation(name, value)],
+    )
+
+
+def _tracked(laid: OnSeries, kind: str, name: str) -> hd.sr.TrackingIdentifier:
+    """The same for the same lesion of a patient in every study."""
+    patient = str(laid.sources[0].get("PatientID", "")) or str(laid.sources[0].StudyInstanceUID)
+    return hd.sr.TrackingIdentifier(
+        uid=generate_uid("2.25.", [patient, kind, name]), identifier=name
+    )
 
 
 def _volume(mm3: float) -> hd.sr.Measurement:
@@ -277,9 +312,12 @@ def _lesion(name: str, group: Any) -> ReportedLesion:
     )
 
 
-def _response(group: Any) -> TargetResponse:
+def _response(group: Any, kind: str) -> str:
+    if kind == OVERALL:
+        (said,) = group.get_qualitative_evaluations(OVERALL_RESPONSE)
+        return str(said.value.meaning)
     (said,) = group.get_qualitative_evaluations(codes.DCM.CurrentResponse)
-    return next(category for category, code in RESPONSES.items() if said.value == code)
+    return next(category for category, code in TARGET_RESPONSES.items() if said.value == code)
 
 
 def _point(place: Sequence[float]) -> Point:

@@ -24,6 +24,7 @@ from data.io.dicom_made import (
     MAKER,
     MODEL,
     SERIES_NUMBER,
+    UNICODE,
     Authorship,
     OnSeries,
     despite_the_source,
@@ -130,6 +131,7 @@ def write_rtstruct(
         dataset.RTROIObservationsSequence = []
         for number, label in enumerate(laid.labels, 1):
             _add_roi(dataset, laid, number, label, authorship)
+        dataset.SpecificCharacterSet = UNICODE
         write_dicom(path, dataset)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import highdicom as hd
 import numpy as np
 import pydicom
 import pytest
@@ -43,19 +44,20 @@ def report_on(image):
             ReportedLesion("L1", 61.56, diameters(4.5, 3.25)),
             ReportedLesion("L2", 3.24, diameters(2.125, 1.5), by_hand=True),
         ),
-        response=("PR", "RANO 2.0, enhancing: 56 % less than at baseline: at least 50 %"),
+        targets=("PR", "RANO 2.0, enhancing: 56 % less than at baseline: at least 50 %"),
+        overall=("PD", "RANO 2.0, enhancing: a new measurable lesion, as the reader says"),
     )
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
-@pytest.mark.parametrize("verified", [True, False])
+@pytest.mark.parametrize("verified", ["Müller 山田^=\\", None])
 def test_a_report_is_read_back_word_for_word_and_number_for_number(tmp_path, orientation, verified):
     series = write_series(tmp_path / "series", ORIENTATIONS[orientation])
     image = read_dicom_series(series)
     report = report_on(image)
     path = tmp_path / "report.dcm"
     mask = Segmentation(drawn(image), LABELS)
-    write_dicom_sr(path, mask, series, ADA, report, verified=verified)
+    write_dicom_sr(path, mask, series, ADA, report, verified_by=verified)
     assert read_dicom_sr(path) == report
     assert not errors_of_dciodvfy(path)
     made = pydicom.dcmread(path)
@@ -78,10 +80,10 @@ def test_a_report_refers_to_the_seg_of_the_same_mask(tmp_path):
     first = report.SOPInstanceUID
     write_dicom_sr(tmp_path / "again.dcm", mask, series, ADA, report_on(image))
     assert pydicom.dcmread(tmp_path / "again.dcm").SOPInstanceUID == first
-    other = replace(report_on(image), response=None)
+    other = replace(report_on(image), targets=None)
     write_dicom_sr(tmp_path / "again.dcm", mask, series, ADA, other)
     assert pydicom.dcmread(tmp_path / "again.dcm").SOPInstanceUID != first
-    assert read_dicom_sr(tmp_path / "again.dcm").response is None
+    assert read_dicom_sr(tmp_path / "again.dcm").targets is None
 
 
 def test_what_is_no_report_is_refused_by_name(tmp_path):
@@ -91,3 +93,20 @@ def test_what_is_no_report_is_refused_by_name(tmp_path):
     (tmp_path / "x.dcm").write_bytes(b"nothing")
     with pytest.raises(ImageError, match=r"x.dcm"):
         read_dicom_sr(tmp_path / "x.dcm")
+
+
+def test_a_mask_of_one_label_is_reported_too_and_a_lesion_keeps_its_identity(tmp_path):
+    uids = []
+    for name in ("one", "two"):
+        series = write_series(tmp_path / name, ORIENTATIONS["axial"])
+        image = read_dicom_series(series)
+        whole = drawn(image)
+        mask = Segmentation(whole.with_array((whole.array > 0).astype(np.uint8)), LABELS)
+        report = replace(report_on(image), segments={"Necrotic or non-enhancing core": 64.8})
+        path = tmp_path / f"{name}.dcm"
+        write_dicom_sr(path, mask, series, ADA, report)
+        assert read_dicom_sr(path) == report
+        assert not errors_of_dciodvfy(path)
+        groups = hd.sr.srread(path).content.get_image_measurement_groups()
+        uids.append({str(g.tracking_identifier): str(g.tracking_uid) for g in groups})
+    assert uids[0]["L1"] == uids[1]["L1"] != uids[0]["L2"]

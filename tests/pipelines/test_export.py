@@ -79,7 +79,7 @@ def test_what_was_measured_and_signed_goes_out_with_who_did_it(store, series, tm
     assert report.segments["Enhancing tumor"] == pytest.approx((mask.array == 3).sum() * voxel)
     (lesion,) = report.lesions
     assert (lesion.name, lesion.by_hand, lesion.diameters) == ("L1", True, by_hand)
-    assert report.response is None  # a baseline
+    assert report.targets is report.overall is None  # a baseline
     made = pydicom.dcmread(files["sr"])
     assert made.VerificationFlag == "VERIFIED"
     assert str(made.VerifyingObserverSequence[0].VerifyingObserverName).startswith("Ada")
@@ -96,3 +96,16 @@ def test_an_unsigned_mask_says_so_and_a_report_is_of_the_latest_version(store, s
     assert not (tmp_path / "old.dcm").exists()
     with pytest.raises(ReviewError, match="no version 5"):
         export_dicom(store, case, 5, series, tmp_path / "none.dcm")
+
+
+def test_a_report_is_verified_by_who_signed_it_unless_something_was_measured_since(
+    store, series, tmp_path
+):
+    edited(store)  # by Ada
+    sign(store, find_case(store, "P1"), version=1, by="Ben", at=NOW)
+    export_dicom(store, find_case(store, "P1"), 1, series, tmp_path / "sr.dcm", kind="sr")
+    made = pydicom.dcmread(tmp_path / "sr.dcm")
+    assert str(made.VerifyingObserverSequence[0].VerifyingObserverName) == "Ben^"
+    keep_reading(store, find_case(store, "P1"), Reading(clinical="worse"), by="Eve", at=NOW)
+    export_dicom(store, find_case(store, "P1"), 1, series, tmp_path / "since.dcm", kind="sr")
+    assert pydicom.dcmread(tmp_path / "since.dcm").VerificationFlag == "UNVERIFIED"
