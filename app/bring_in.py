@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +28,15 @@ KeyOption = Annotated[
 ]
 
 
+def wrote_study(folder: Path, *, as_json: bool) -> None:
+    """Say what to do with a new study folder."""
+    if as_json:
+        sys.stdout.write(json.dumps({"study": str(folder)}) + "\n")
+        return
+    words = f"wrote {folder}: look at its study.yaml, then 'avatar run {folder}'"
+    Console().print(words, soft_wrap=True, markup=False, highlight=False)
+
+
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on standard error; it is told how many are done, and of how many."""
@@ -44,9 +55,11 @@ def taken(given: Sequence[str]) -> dict[str, int]:
     picked: dict[str, int] = {}
     for words in given:
         number, _, sequence = words.partition("=")
-        if not number.isdigit() or not sequence:
+        if not (number.isascii() and number.isdecimal()) or not sequence:
             raise StudyError(f"--take {words}: is written as 3=t1c, a number in the list of series")
         if sequence in picked:
             raise StudyError(f"--take {words}: {sequence} is taken twice")
+        if int(number) in picked.values():
+            raise StudyError(f"--take {words}: series {number} is taken twice")
         picked[sequence] = int(number)
     return picked

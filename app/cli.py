@@ -21,7 +21,9 @@ from app.bring_in import (
     SiteOption,
     progress,
     taken,
+    wrote_study,
 )
+from app.options import DEFAULT_STORE, JsonOption, StoreOption
 from app.pacs import app as pacs_app
 from app.plan import plan
 from app.reproduce import app as reproduce_app
@@ -55,8 +57,6 @@ app.add_typer(pacs_app, name="pacs")
 app.command()(plan)
 
 STEPS = 9
-StoreOption = Annotated[Path, typer.Option("--store", help="Folder of the avatar store.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 SEGMENTER_HELP = (
     "For a glioma: glioma-net (shipped, the default); msnet, deepmedic (weights added once); ensemble (all "
     "that are there). For a soft-tissue sarcoma: sarcoma-net (shipped, the default); "
@@ -66,7 +66,6 @@ GROWTH_HELP = (
     "reaction-diffusion: in space, where the scan has a tissue map. Without space: logistic, gompertz, "
     "exponential, competition (sensitive and resistant cells), or a plug-in's."
 )
-DEFAULT_STORE = Path("store")
 err = Console(stderr=True)
 out = Console()
 
@@ -304,6 +303,7 @@ def study_import(
         bool, typer.Option("--despite-damaged", help="Leave damaged files out.")
     ] = False,
     key: KeyOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Picked series as a study folder with its study.yaml, without the person they are of."""
     from pipelines.dicom_import import opened, user_secret
@@ -316,7 +316,7 @@ def study_import(
             found, picked, folder,
             secret=secret, site=site, despite_damaged=despite_damaged, tell=tell,
         )  # fmt: skip
-    out.print(f"wrote {made}: look at its study.yaml, then 'avatar run {made}'", soft_wrap=True)
+    wrote_study(made, as_json=as_json)
 
 
 @study_app.command("regimen")
@@ -324,10 +324,13 @@ def study_regimen(
     plan_file: Annotated[Path, typer.Argument(help="A DICOM RTPLAN.")],
     output: Annotated[Path, typer.Argument(help="The regimen, a new .yaml.")],
     start_day: Annotated[float, typer.Option(help="Of the first fraction, since the scan.")] = 0.0,
-    per_week: Annotated[int, typer.Option(help="Fractions a week; a plan does not say.")] = 5,
+    per_week: Annotated[
+        int, typer.Option(help="Fractions a week; a plan does not say.", min=1, max=14)
+    ] = 5,
     dose: Annotated[
         str | None, typer.Option(help="Name of its dose map under 'planning' in study.yaml.")
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """A radiotherapy plan as a regimen to simulate."""
     from data.errors import StudyError
@@ -336,8 +339,13 @@ def study_regimen(
 
     if output.exists():
         raise StudyError(f"{output}: exists already; choose another name")
+    if output.suffix not in (".yaml", ".yml"):
+        raise StudyError(f"{output}: a regimen is written as .yaml")
     plan_ = read_rtplan(plan_file, start_day=start_day, per_week=per_week, dose=dose)
     write_yaml(output, plan_.model_dump(mode="json", exclude_defaults=True))
+    if as_json:
+        sys.stdout.write(plan_.model_dump_json(indent=1) + "\n")
+        return
     out.print(f"wrote {output}: {plan_.source}", soft_wrap=True)
 
 

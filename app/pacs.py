@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +20,9 @@ from app.bring_in import (
     SiteOption,
     progress,
     taken,
+    wrote_study,
 )
+from app.options import JsonOption
 from data.io.dicomweb import Pacs, PacsSeries
 
 app = typer.Typer(help="A PACS over DICOMweb.", no_args_is_help=True)
@@ -38,7 +41,7 @@ def list_series(
     patient: PatientOption = None,
     accession: AccessionOption = None,
     user: UserOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """The CT, MR and PET series of a patient or an examination, to pick from."""
     found = Pacs(url, user).series(patient=patient, accession=accession)
@@ -63,6 +66,7 @@ def pull(
     keep_identity: KeepIdentityOption = False,
     keep_characteristics: KeepCharacteristicsOption = False,
     key: KeyOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Picked series as a study folder, without the person they are of."""
     from pipelines.dicom_import import user_secret
@@ -73,7 +77,7 @@ def pull(
     found = pacs.series(patient=patient, accession=accession)
     with progress("Bringing images") as tell:
         made = pull_study(pacs, found, picked, folder, secret=secret, site=site, tell=tell)
-    out.print(f"wrote {made}: look at its study.yaml, then 'avatar run {made}'", soft_wrap=True)
+    wrote_study(made, as_json=as_json)
 
 
 @app.command("push")
@@ -81,9 +85,15 @@ def push(
     files: Annotated[list[Path], typer.Argument(help="DICOM files, as 'avatar review export'.")],
     url: UrlOption,
     user: UserOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Send results. They belong to the study that their series came from."""
     count = Pacs(url, user).push(files)
+    if as_json:
+        sys.stdout.write(
+            json.dumps({"url": url, "kept": [str(path) for path in files]}, indent=1) + "\n"
+        )
+        return
     out.print(f"{url} keeps {count} file(s)", soft_wrap=True)
 
 

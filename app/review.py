@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from app.options import DEFAULT_STORE, JsonOption, StoreOption
 from data.errors import ReviewError
 from data.files import replace_atomically
 from data.io.nifti import encode_nifti
@@ -20,15 +22,14 @@ from data.review import STATUSES
 from data.store import AvatarStore
 
 if TYPE_CHECKING:
+    from data.avatar import Avatar
     from pipelines.follow_up import Kind
+    from pipelines.sites.base import Followed
 
 app = typer.Typer(help="Masks under review, without the board.", no_args_is_help=True)
-StoreOption = Annotated[Path, typer.Option("--store", help="Folder of the avatar store.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 DayOption = Annotated[
     float | None, typer.Option(help="Which scan, in days since diagnosis; the latest by default.")
 ]
-DEFAULT_STORE = Path("store")
 err = Console(stderr=True)
 out = Console()
 
@@ -84,31 +85,52 @@ def export_mask(
         Path | None, typer.Option(help="For DICOM: folder of the series that was segmented.")
     ] = None,
     kind: Annotated[
-        str, typer.Option(help="For DICOM: seg, rtstruct (contours), or sr (what was measured).")
-    ] = "seg",
+        str | None,
+        typer.Option(
+            help="For DICOM: seg (usual), rtstruct (contours), or sr (what was measured)."
+        ),
+    ] = None,
+    criteria: Annotated[
+        str | None, typer.Option(help="For sr: the site's usual ones by default.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a file that is there.")
+    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """A version of a mask as a file: NIfTI, or a DICOM SEG, RTSTRUCT or SR that refers to its series."""
     from pipelines.export import DicomKind, export_dicom
     from pipelines.review import find_case
 
     known: dict[str, DicomKind] = {"seg": "seg", "rtstruct": "rtstruct", "sr": "sr"}
-    if kind not in known:
+    if kind is not None and kind not in known:
         raise ReviewError(f"--kind {kind}: there are {', '.join(known)}")
+    if output.exists() and not overwrite:
+        raise ReviewError(f"{output}: exists already; choose another name, or say --overwrite")
+    as_dicom = output.suffix.lower() == ".dcm"
+    if not as_dicom and (kind, series, criteria) != (None, None, None):
+        raise ReviewError(f"{output}: --kind, --series and --criteria are for DICOM; name a .dcm")
 
     with AvatarStore(store, must_exist=True) as opened:
         case = find_case(opened, patient, day)
         ref = case.mask(version)
-        if output.suffix == ".dcm":
+        if as_dicom:
             if series is None:
                 raise ReviewError(
                     f"{output}: a DICOM mask refers to its images: name them by --series"
                 )
-            export_dicom(opened, case, version, series, output, kind=known[kind])
+            followed = followed_by(case.avatar, criteria)
+            chosen = known[kind or "seg"]
+            export_dicom(opened, case, version, series, output, kind=chosen, followed=followed)
         elif output.name.endswith(".nii.gz"):
             replace_atomically(output, encode_nifti(opened.volume(ref)))
         else:
             raise ReviewError(f"{output}: is written as .nii.gz, or as .dcm for DICOM")
     shown = case.review.version if version is None else version
+    if as_json:
+        told = {"file": str(output), "patient": patient, "day": case.scan.day, "version": shown}
+        sys.stdout.write(json.dumps(told, indent=1) + "\n")
+        return
     out.print(f"wrote {output}: version {shown} of {case.name}", soft_wrap=True)
 
 
@@ -155,6 +177,18 @@ def import_mask(
     )
 
 
+def followed_by(avatar: Avatar, criteria: str | None) -> Followed | None:
+    """The site's criteria of a name; None for the usual ones."""
+    from pipelines.sites.registry import SITES
+
+    offered = {f.criteria: f for f in SITES[avatar.site].followed}
+    if criteria is not None and criteria not in offered:
+        raise ReviewError(
+            f"--criteria {criteria}: for {avatar.site} there are {', '.join(offered)}"
+        )
+    return None if criteria is None else offered[criteria]
+
+
 @app.command("follow")
 def follow_scans(
     patient: str,
@@ -178,7 +212,6 @@ def follow_scans(
     with err.status("Loading the imaging libraries"):
         from app.follow_up_views import alignment_words, provisos, target_rows
         from pipelines.follow_up import follow
-        from pipelines.sites.registry import SITES
         from pipelines.steps import StepReport
 
     def watch(report: StepReport) -> None:
@@ -186,12 +219,7 @@ def follow_scans(
 
     with AvatarStore(store, must_exist=True) as opened:
         avatar = opened.get(patient)
-        offered = {f.criteria: f for f in SITES[avatar.site].followed}
-        if criteria is not None and criteria not in offered:
-            raise ReviewError(
-                f"--criteria {criteria}: for {avatar.site} there are {', '.join(offered)}"
-            )
-        followed = None if criteria is None else offered[criteria]
+        followed = followed_by(avatar, criteria)
         kind: Kind = "affine" if affine else "rigid"
         with err.status("Registering the scans"):
             found = follow(opened, avatar, followed, kind=kind, baseline=baseline, watch=watch)

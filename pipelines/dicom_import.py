@@ -10,7 +10,7 @@ import secrets
 import shutil
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,6 +182,19 @@ def guessed(series: Sequence[FoundSeries]) -> dict[str, int]:
     return {kind: found.summary.number for kind, found in best.items()}
 
 
+def require_known(sequences: Iterable[str], site: str) -> None:
+    """Check the names of sequences and of a site.
+
+    Raises:
+        StudyError: one that nobody knows.
+    """
+    for sequence in sequences:
+        if sequence not in SEQUENCES:
+            raise StudyError(f"{sequence!r} is no sequence; known are {', '.join(SEQUENCES)}")
+    if site not in SITES:
+        raise StudyError(f"{site!r} is no site; known are {', '.join(SITES)}")
+
+
 def take(
     found: FoundDicom,
     picked: Mapping[str, int],
@@ -215,16 +228,13 @@ def take(
         )
     if folder.exists():
         raise StudyError(f"{folder}: exists already; choose another folder, or remove it first")
+    require_known(picked, site)
     by_number = {series.summary.number: series for series in found.series}
-    for sequence, number in picked.items():
-        if sequence not in SEQUENCES:
-            raise StudyError(f"{sequence!r} is no sequence; known are {', '.join(SEQUENCES)}")
+    for number in picked.values():
         if number not in by_number:
             raise StudyError(f"there is no series {number}; there are 1 to {len(found.series)}")
     if not picked:
         raise StudyError(f"{folder}: no series was picked")
-    if site not in SITES:
-        raise StudyError(f"{site!r} is no site; known are {', '.join(SITES)}")
     chosen = {sequence: by_number[number] for sequence, number in picked.items()}
     patients = {series.summary.patient for series in chosen.values()}
     if len(patients) > 1:

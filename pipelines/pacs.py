@@ -6,10 +6,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from data.errors import StudyError
+from data.errors import ImageError, StudyError
 from data.io.deidentify import Secret
 from data.io.dicomweb import Pacs, PacsSeries
-from pipelines.dicom_import import Tell, opened, take
+from pipelines.dicom_import import Tell, opened, require_known, take
 
 
 def pull_study(
@@ -40,6 +40,7 @@ def pull_study(
     """
     if folder.exists():
         raise StudyError(f"{folder}: exists already; choose another folder, or remove it first")
+    require_known(picked, site)
     for number in picked.values():
         if not 1 <= number <= len(series):
             raise StudyError(f"there is no series {number}; there are 1 to {len(series)}")
@@ -52,7 +53,10 @@ def pull_study(
         with opened(Path(aside)) as found:
             by_uid = {s.summary.series_uid: s.summary.number for s in found.series}
             numbers = {sequence: by_uid.get(one.series_uid, 0) for sequence, one in wanted.items()}
-            return take(found, numbers, folder, secret=secret, site=site)
+            try:
+                return take(found, numbers, folder, secret=secret, site=site)
+            except ImageError as error:  # of a file that is gone by the time it is read of
+                raise ImageError(str(error).replace(f"{aside}/", f"{pacs.url}: ")) from error
 
 
 def _counting_on(tell: Tell, before: int, total: int) -> Tell:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from data.avatar import Avatar, Scan, VolumeRef
 from data.errors import ConflictError, ImageError, ReviewError, StoreError
 from data.imaging import Segmentation, Volume
-from data.io.dicom import read_dataset
+from data.io.dicom import is_dicom, read_dataset
 from data.io.dicom_seg import Segment, as_label_map, read_dicom_seg
 from data.io.nifti import read_segmentation
 from data.io.rtstruct import read_rtstruct_on
@@ -285,7 +285,7 @@ def read_reader_mask(store: AvatarStore, case: ReviewCase, path: Path) -> Volume
         ImageError: not readable, or values or segments that the table does not name.
     """
     site, grid = SITES[case.avatar.site], store.volume(case.mask(0))
-    if path.suffix == ".dcm":
+    if is_dicom(path):
         modality = read_dataset(path, "a mask is a DICOM SEG or RTSTRUCT").get("Modality")
         segments = read_dicom_seg(path, grid) if modality != "RTSTRUCT" else _drawn_on(path, grid)
         return as_label_map(path, segments, site.labels)

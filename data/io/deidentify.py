@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from importlib import import_module
@@ -23,10 +23,11 @@ from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
 from pydicom.uid import UID
-from pydicom.valuerep import DA, DT, TM
+from pydicom.valuerep import DA, TM
 
 from data.errors import ImageError
 from data.io.dicom import IMAGING
+from data.io.suv import local_moment
 
 TABLE = "dicomanonymizer.dicom_anonymization_databases.dicomfields_2026c"
 PROFILE = "PS3.15 2026c basic profile, modified dates"
@@ -97,7 +98,8 @@ def deidentify(dataset: Dataset, secret: Secret) -> Dataset:
         raise ImageError(
             "has no PatientID, so that images of one patient cannot be kept together; give it one at the source"
         )
-    cleaner = _Cleaner(secret, secret.shift(patient))
+    zone = str(dataset.get("TimezoneOffsetFromUTC") or "")
+    cleaner = _Cleaner(secret, secret.shift(patient), zone)
     made = cleaner.cleaned(dataset, depth=0)
     made.PatientID = made.PatientName = secret.pseudonym(patient)
     made.PatientIdentityRemoved = "YES"
@@ -130,9 +132,10 @@ def _require_plain_image(dataset: Dataset) -> None:
 
 
 class _Cleaner:
-    def __init__(self, secret: Secret, shift: timedelta) -> None:
+    def __init__(self, secret: Secret, shift: timedelta, zone: str) -> None:
         self.secret = secret
         self.shift = shift
+        self.zone = zone
 
     def cleaned(self, dataset: Dataset, *, depth: int) -> Dataset:
         if depth > DEEPEST:
@@ -159,6 +162,8 @@ class _Cleaner:
             return DataElement(tag, element.VR, _each(element.value, self.secret.uid))
         if element.VR == "SQ" and rule in (None, "U*"):
             items = [self.cleaned(item, depth=depth + 1) for item in element.value]
+            if keyword == "RadiopharmaceuticalInformationSequence":
+                self._complete_injections(element.value, items, whole)
             if rule == "U*":
                 items = [_references(item) for item in items]
             return DataElement(tag, "SQ", Sequence(items))
@@ -167,6 +172,17 @@ class _Cleaner:
         return (
             None if element.VR == "SQ" else DataElement(tag, element.VR, _dummy(element.VR, rule))
         )
+
+    def _complete_injections(
+        self, tracers: Iterable[Dataset], items: Iterable[Dataset], image: Dataset
+    ) -> None:
+        """An injection whose time is told alone gets its day: moved by itself it may fall on another one."""
+        for tracer, item in zip(tracers, items, strict=True):
+            day, time = image.get("SeriesDate"), tracer.get("RadiopharmaceuticalStartTime")
+            if day and time and not tracer.get("RadiopharmaceuticalStartDateTime"):
+                moment = local_moment(f"{day}{time}", "")
+                if moment is not None:
+                    item.RadiopharmaceuticalStartDateTime = _stamp(moment - self.shift)
 
     def _moved(self, element: DataElement, keyword: str, whole: Dataset) -> object:
         def moved(text: str) -> str:
@@ -181,7 +197,8 @@ class _Cleaner:
 
     def _shifted(self, text: str, kind: str, keyword: str, whole: Dataset) -> str:
         if kind == "DT":
-            return _stamp(datetime.combine(DT(text).date(), DT(text).time()) - self.shift)
+            moment = local_moment(text, self.zone)
+            return "" if moment is None else _stamp(moment - self.shift)
         other = whole.get(
             keyword.replace("Time", "Date") if kind == "TM" else keyword.replace("Date", "Time")
         )

@@ -26,6 +26,8 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 GAP_TOLERANCE = 0.01
 """Relative spread of slice gaps that is still uniform."""
 ORIENTATION_TOLERANCE = 1e-3
+ASIDE_MM = 0.1
+"""How far a slice may lie beside the line from the first to the last; headers round."""
 REQUIRED = {
     "ImagePositionPatient": 3,
     "ImageOrientationPatient": 6,
@@ -95,6 +97,9 @@ def read_dataset(path: Path, hint: str, *, pixels: bool = True) -> Dataset:
     Raises:
         ImageError: it is none, with a hint at what is wanted, or damaged.
     """
+    if not path.is_file():
+        what = "is a folder, not a file" if path.is_dir() else "there is no such file"
+        raise ImageError(f"{path}: {what}; {hint}")
     try:
         _require_sane_size(path)
         return pydicom.dcmread(path, stop_before_pixels=not pixels)
@@ -104,6 +109,15 @@ def read_dataset(path: Path, hint: str, *, pixels: bool = True) -> Dataset:
         raise
     except Exception as error:  # a damaged file makes pydicom raise whatever it likes
         raise ImageError(f"{path}: truncated or damaged ({error}); copy it again") from error
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file is DICOM, by its name or by its first bytes."""
+    if path.suffix.lower() == ".dcm" or not path.is_file():
+        return path.suffix.lower() == ".dcm"
+    with path.open("rb") as file:
+        file.seek(128)
+        return file.read(4) == b"DICM"
 
 
 def _require_sane_size(path: Path) -> None:
@@ -144,6 +158,12 @@ def _read_file(path: Path) -> tuple[Path, Dataset]:
                 raise ImageError(
                     f"{path}: {name} has {found} value(s) instead of {count}, so the slice cannot be "
                     "placed in the patient; export the series again"
+                )
+        for name in ("ImagePositionPatient", "ImageOrientationPatient"):
+            if not np.isfinite(np.array(dataset.get(name), float)).all():
+                raise ImageError(
+                    f"{path}: {name} is {dataset.get(name)}, so the slice cannot be placed in the "
+                    "patient; export the series again"
                 )
         if not all(float(v) > 0 for v in dataset.PixelSpacing):  # nor NaN
             raise ImageError(f"{path}: PixelSpacing {dataset.PixelSpacing} is not positive")
@@ -210,6 +230,15 @@ def _slice_step(
     tilt = np.linalg.norm(step / np.linalg.norm(step) - normal)
     if tilt > ORIENTATION_TOLERANCE * 10:
         raise ImageError(f"{folder}: the gantry is tilted; convert it with a tilt correction first")
+    aside = positions - positions[0]
+    direction = step / np.linalg.norm(step)
+    aside = np.linalg.norm(aside - np.outer(aside @ direction, direction), axis=1)
+    if aside.max() > ASIDE_MM:
+        n = int(np.argmax(aside))
+        raise ImageError(
+            f"{folder}: {slices[n][0].name} lies {aside[n]:.1f} mm beside the line of the other slices; "
+            "export the whole series again"
+        )
     return np.asarray(step, np.float64)
 
 

@@ -85,6 +85,20 @@ def on_series(segmentation: Segmentation, series: Path) -> OnSeries:
             f"{series}: has {image.shape} voxels of {_rounded(image.spacing_mm)} mm, the mask "
             f"{mask.shape} of {_rounded(mask.spacing_mm)} mm or elsewhere; give the series that was segmented"
         )
+    frames = image.frame_of_reference_uid, mask.frame_of_reference_uid
+    if None not in frames and frames[0] != frames[1]:
+        raise ImageError(
+            f"{series}: is in another frame of reference than the scan of the mask; give the series that was "
+            "segmented"
+        )
+    if frames[0] is None:
+        raise ImageError(
+            f"{series}: names no frame of reference, which an object that refers to it needs; export the "
+            "series again"
+        )
+    for name in ("StudyInstanceUID", "SeriesInstanceUID"):
+        if not slices[0][1].get(name):
+            raise ImageError(f"{series}: its images have no {name}; export the series again")
     found = tuple(x for x in segmentation.labels.labels if (mask.array == x.value).any())
     if not found:
         raise ImageError(f"{series}: the mask is empty, there is nothing to write")

@@ -63,6 +63,12 @@ def read_dicom_seg(path: Path, grid: Volume) -> tuple[Segment, ...]:
     segments = []
     try:
         read = hd.seg.segread(path)
+        frame = str(read.get("FrameOfReferenceUID", "")) or None
+        if (
+            None not in (frame, grid.frame_of_reference_uid)
+            and frame != grid.frame_of_reference_uid
+        ):
+            raise ValueError("it was drawn in another frame of reference")
         for number in read.segment_numbers:
             description = read.get_segment_description(number)
             volume = read.get_volume(segment_numbers=[number])
@@ -82,7 +88,7 @@ def read_dicom_seg(path: Path, grid: Volume) -> tuple[Segment, ...]:
 
 
 def as_label_map(path: Path, segments: tuple[Segment, ...], labels: LabelTable) -> Volume:
-    """Segments as one label map; where two overlap, the later one of the table counts.
+    """Segments as one label map; several of one label are one; where labels overlap, the later counts.
 
     Raises:
         ImageError: a segment that the table does not name.
@@ -96,7 +102,8 @@ def as_label_map(path: Path, segments: tuple[Segment, ...], labels: LabelTable) 
                 f"{path}: the segment {segment.name!r} is none of the labels {known}; rename it, or leave "
                 "it out"
             )
-        by_label[label.value] = segment.mask
+        known_before = by_label.get(label.value, segment.mask)
+        by_label[label.value] = segment.mask.with_array(known_before.array | segment.mask.array)
     if not by_label:
         raise ImageError(f"{path}: no segment in it")
     array = np.zeros(segments[0].mask.shape, np.uint8)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,13 +15,15 @@ import requests
 from dicomweb_client.session_utils import create_session, create_session_from_user_pass
 from dicomweb_client.web import DICOMwebClient
 
-from data.errors import PacsError
+from data.errors import AvatarError, PacsError
 from data.io.dicom import IMAGING, read_dataset
 from data.io.dicom_made import write_dicom
 
 PASSWORD_VARIABLE, TOKEN_VARIABLE = "AVATAR_PACS_PASSWORD", "AVATAR_PACS_TOKEN"
 TIMEOUT_S = 120.0
-FAILED_SEQUENCE = 0x00081198
+KEPT_SEQUENCE = "ReferencedSOPSequence"
+STUDY_UID, SERIES_UID = "0020000D", "0020000E"
+PAGE = 100
 AS_STORED = ("application/dicom", "*")
 """No image is decoded on the way."""
 Tell = Callable[[int, int], None]
@@ -53,8 +56,12 @@ class Pacs:
     """
 
     def __init__(self, url: str, user: str | None = None) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.netloc:
+        try:
+            parts = urlsplit(url)
+            known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # half an address of IPv6, or no number as port
+            known = False
+        if not known:
             raise PacsError(f"{url}: is no web address; give it as https://HOST/dicom-web")
         self.url = url
         self._client = DICOMwebClient(url, session=_session(url, user), timeout=TIMEOUT_S)
@@ -76,20 +83,29 @@ class Pacs:
                 raise PacsError(f"{value!r}: wildcards would bring the images of others")
         found = []
         with self._answering():
-            for study in self._client.search_for_studies(
-                search_filters=filters, get_remaining=True
-            ):
-                uid = _text(study, "0020000D")
+            search = partial(self._client.search_for_studies, search_filters=filters)
+            for uid, study in _every(search, STUDY_UID):
+                self._require_asked(study, filters)
                 fields = ["SeriesDescription", "NumberOfSeriesRelatedInstances"]
-                for series in self._client.search_for_series(
-                    uid, fields=fields, get_remaining=True
-                ):
+                within = partial(self._client.search_for_series, uid, fields=fields)
+                for _, series in _every(within, SERIES_UID):
                     if _text(series, "00080060") in IMAGING:
                         found.append(_series(study, series))
         if not found:
             said = ", ".join(f"{name} {value}" for name, value in filters.items())
             raise PacsError(f"{self.url}: holds no CT, MR or PET of {said}")
         return tuple(sorted(found, key=lambda s: (s.study_date, s.study_uid, s.series_uid)))
+
+    def _require_asked(self, study: dict[str, Any], filters: dict[str, str]) -> None:
+        """A service that knows no filters answers with all that it has."""
+        tags = {"PatientID": "00100020", "AccessionNumber": "00080050"}
+        for name, asked in filters.items():
+            answered = _text(study, tags[name]).strip()
+            if answered != asked.strip():
+                raise PacsError(
+                    f"{self.url}: was asked for {name} {asked} and answers with {answered or 'none'}; its "
+                    "answers cannot be trusted, and nothing is taken"
+                )
 
     def pull(self, series: PacsSeries, folder: Path, tell: Tell = lambda done, of: None) -> None:
         """All images of a series as files in a folder.
@@ -122,15 +138,16 @@ class Pacs:
         instances = [read_dataset(path, "only DICOM is sent") for path in files]
         with self._answering():
             answer = self._client.store_instances(instances)
-        refused = answer.get(FAILED_SEQUENCE)
-        if refused is not None and refused.value:
-            uids = {str(item.get("ReferencedSOPInstanceUID")) for item in refused.value}
-            names = [
-                str(path)
-                for path, instance in zip(files, instances, strict=True)
-                if str(instance.SOPInstanceUID) in uids
-            ]
-            raise PacsError(f"{self.url}: did not keep {', '.join(names) or 'some files'}")
+            kept = {
+                str(item.get("ReferencedSOPInstanceUID")) for item in answer.get(KEPT_SEQUENCE, ())
+            }
+        lost = [
+            str(path)
+            for path, instance in zip(files, instances, strict=True)
+            if str(instance.SOPInstanceUID) not in kept
+        ]
+        if lost:
+            raise PacsError(f"{self.url}: did not say that it keeps {', '.join(lost)}")
         return len(instances)
 
     @contextmanager
@@ -153,7 +170,9 @@ class Pacs:
             raise PacsError(
                 f"{self.url}: nobody answers there; is the address right and the service running?"
             ) from error
-        except (ValueError, KeyError, requests.RequestException) as error:
+        except AvatarError:
+            raise
+        except Exception as error:  # the client raises whatever it likes on what is no DICOMweb
             raise PacsError(f"{self.url}: does not answer as DICOMweb does ({error})") from error
 
 
@@ -163,6 +182,17 @@ _REASONS = {
     404: "there is no DICOMweb service at this address",
     409: "did not keep the files: it has them otherwise, or does not take this kind",
 }
+
+
+def _every(search: Any, tag: str) -> list[tuple[str, dict[str, Any]]]:
+    """All answers by their UID; a service that gives the same page for ever is asked no more."""
+    found: dict[str, dict[str, Any]] = {}
+    while True:
+        page = search(limit=PAGE, offset=len(found))
+        new = {_text(answer, tag): answer for answer in page if _text(answer, tag) not in found}
+        found |= new
+        if not new or len(page) < PAGE:
+            return list(found.items())
 
 
 def _session(url: str, user: str | None) -> requests.Session:
@@ -181,8 +211,8 @@ def _session(url: str, user: str | None) -> requests.Session:
 def _series(study: dict[str, Any], series: dict[str, Any]) -> PacsSeries:
     count = _text(series, "00201209")
     return PacsSeries(
-        study_uid=_text(study, "0020000D"),
-        series_uid=_text(series, "0020000E"),
+        study_uid=_text(study, STUDY_UID),
+        series_uid=_text(series, SERIES_UID),
         patient=_text(study, "00100020"),
         accession=_text(study, "00080050"),
         study_date=_text(study, "00080020") or "unknown",

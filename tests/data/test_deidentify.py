@@ -21,6 +21,7 @@ from pydicom.uid import generate_uid
 
 from data.errors import ImageError
 from data.io.deidentify import CHARACTERISTICS, PERSONAL_DATES, TABLE, Secret, deidentify
+from data.io.suv import local_moment
 
 SECRET = Secret(b"sixteen bytes or more")
 NAME, DAY, CLOCK, NUMBER = "PLANTED", "19870605", "040302.111", 4711
@@ -234,3 +235,24 @@ def test_a_date_that_is_none_is_not_kept_and_a_short_key_is_refused(tmp_path):
     assert SECRET.uid("") == ""
     with pytest.raises(ValueError, match="at least 16 bytes"):
         Secret(b"short")
+
+
+@given(
+    key=st.binary(min_size=16, max_size=32),
+    clock=st.sampled_from(["000500", "091010.50", "235959"]),
+)
+def test_an_injection_with_a_time_alone_stays_as_long_before_the_scan(key, clock):
+    pet = Dataset()
+    pet.Modality, pet.PatientID = "PT", "P1"
+    pet.SOPClassUID, pet.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.128", generate_uid()
+    pet.SeriesDate, pet.SeriesTime = "20260301", "235959.50"
+    tracer = Dataset()
+    tracer.RadiopharmaceuticalStartTime = clock
+    pet.RadiopharmaceuticalInformationSequence = Sequence([tracer])
+    made = deidentify(pet, Secret(key))
+    (moved,) = made.RadiopharmaceuticalInformationSequence
+    scan = local_moment(made.SeriesDate + made.SeriesTime, "")
+    injected = local_moment(moved.RadiopharmaceuticalStartDateTime, "")
+    before = local_moment(f"20260301{clock}", "")
+    assert scan - injected == local_moment("20260301235959.50", "") - before
+    assert not pet.RadiopharmaceuticalInformationSequence[0].get("RadiopharmaceuticalStartDateTime")

@@ -139,10 +139,12 @@ def test_a_real_mr_series_agrees_with_simpleitk(shared, tmp_path):
         ("ImagePositionPatient", []),
         ("ImagePositionPatient", [1, 2]),
         ("ImageOrientationPatient", [1, 0, 0]),
+        ("ImagePositionPatient", ["1", "nan", "3"]),
         ("PixelSpacing", []),
         ("PixelSpacing", [0, 0]),
     ],
 )
+@pytest.mark.filterwarnings("ignore:Invalid value for VR DS")
 def test_a_tag_that_cannot_place_a_slice_is_refused_by_name(tmp_path, tag, value):
     folder = write_series(tmp_path / "s")
     victim = folder / "1.2.3-2-0.dcm"
@@ -150,6 +152,16 @@ def test_a_tag_that_cannot_place_a_slice_is_refused_by_name(tmp_path, tag, value
     setattr(ds, tag, value)
     ds.save_as(victim)
     with pytest.raises(ImageError, match=rf"1\.2\.3-2-0\.dcm: {tag}"):
+        read_dicom_series(folder)
+
+
+def test_a_slice_beside_the_others_is_refused_by_name(tmp_path):
+    folder = write_series(tmp_path / "s")
+    victim = folder / "1.2.3-2-0.dcm"
+    ds = pydicom.dcmread(victim)
+    ds.ImagePositionPatient[0] += 20
+    ds.save_as(victim)
+    with pytest.raises(ImageError, match=r"1\.2\.3-2-0\.dcm lies 20\.0 mm beside the line"):
         read_dicom_series(folder)
 
 

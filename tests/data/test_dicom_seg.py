@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+from dataclasses import replace
 
 import numpy as np
 import pydicom
@@ -65,6 +66,32 @@ def test_the_file_passes_the_checks_of_dicom3tools(series, tmp_path):
     image = read_dicom_series(series)
     write_dicom_seg(tmp_path / "m.dcm", Segmentation(drawn(image), LABELS), series, ADA)
     assert not errors_of_dciodvfy(tmp_path / "m.dcm")
+
+
+def test_segments_of_one_label_are_one_and_another_frame_is_refused(series, tmp_path):
+    image = read_dicom_series(series)
+    path = tmp_path / "m.dcm"
+    write_dicom_seg(path, Segmentation(drawn(image), LABELS), series, ADA)
+    first, second, third = read_dicom_seg(path, image)
+    same = replace(second, name=first.name, code=first.code)
+    both = as_label_map(path, (first, same, third), LABELS)
+    assert np.array_equal(both.array == 1, (first.mask.array | second.mask.array) > 0)
+    with pytest.raises(ImageError, match="another frame of reference"):
+        read_dicom_seg(path, Volume(image.array, image.affine, "1.2.3"))
+    elsewhere = Volume(drawn(image).array, image.affine, "1.2.3")
+    with pytest.raises(ImageError, match="another frame of reference than the scan"):
+        write_dicom_seg(path, Segmentation(elsewhere, LABELS), series, ADA)
+
+
+@pytest.mark.parametrize("missing", ["FrameOfReferenceUID", "StudyInstanceUID"])
+def test_a_series_that_cannot_be_referred_to_is_refused(series, tmp_path, missing):
+    image = read_dicom_series(series)
+    for path in series.iterdir():
+        dataset = pydicom.dcmread(path)
+        delattr(dataset, missing)
+        dataset.save_as(path)
+    with pytest.raises(ImageError, match=r"frame of reference|StudyInstanceUID"):
+        write_dicom_seg(tmp_path / "m.dcm", Segmentation(drawn(image), LABELS), series, ADA)
 
 
 def test_what_cannot_be_a_mask_of_the_series_is_refused_by_name(series, tmp_path):

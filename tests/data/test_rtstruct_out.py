@@ -47,6 +47,31 @@ def test_holes_and_pieces_that_touch_at_a_corner_come_back(series, tmp_path):
     write_rtstruct(tmp_path / "rs.dcm", mask, series, ADA)
     back = read_rtstruct_on(tmp_path / "rs.dcm", image)["Edema and infiltration"]
     assert np.array_equal(back.array, array // 2)
+    assert not errors_of_dciodvfy(tmp_path / "rs.dcm")
+    made = pydicom.dcmread(tmp_path / "rs.dcm")
+    (roi,) = made.ROIContourSequence
+    assert (
+        len(roi.ContourSequence) == 4
+    )  # the hole is in its ring's contour, so that no reader fills it
+    for contour in roi.ContourSequence:
+        contour.ContourGeometricType = "CLOSEDPLANAR_XOR"
+    made.save_as(tmp_path / "xor.dcm")
+    again = read_rtstruct_on(tmp_path / "xor.dcm", image)["Edema and infiltration"]
+    assert np.array_equal(again.array, array // 2)
+
+
+def test_contours_without_an_inside_or_of_another_frame_are_refused(series, tmp_path):
+    image = read_dicom_series(series)
+    path = tmp_path / "rs.dcm"
+    write_rtstruct(path, Segmentation(drawn(image), LABELS), series, ADA)
+    with pytest.raises(ImageError, match="another frame of reference"):
+        read_rtstruct_on(path, Volume(image.array, image.affine, "1.2.3"))
+    assert read_rtstruct_on(path, Volume(image.array, image.affine))
+    made = pydicom.dcmread(path)
+    made.ROIContourSequence[1].ContourSequence[0].ContourGeometricType = "OPEN_PLANAR"
+    made.save_as(path)
+    with pytest.raises(ImageError, match="Edema and infiltration: 1 of its contours"):
+        read_rtstruct_on(path, image)
 
 
 def test_the_file_refers_to_its_images_and_passes_the_checks_of_dicom3tools(series, tmp_path):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import tarfile
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ def header(tracer=None, **changes) -> Dataset:
     dataset = Dataset()
     facts = {
         "Units": "BQML",
+        "CorrectedImage": ["ATTN", "DECY", "SCAT"],
         "PatientWeight": WEIGHT_KG,
         "DecayCorrection": "START",
         "SeriesDate": "20260301",
@@ -76,7 +78,7 @@ def test_values_in_suv_stay_what_they_are():
         ({"Units": "CNTS"}, "in CNTS"),
         ({"Units": None}, "unknown units"),
         ({"PatientWeight": None}, "no PatientWeight"),
-        ({"PatientWeight": 0.0}, "no PatientWeight"),
+        ({"PatientWeight": 0.0}, "0.0 as PatientWeight"),
         ({"DecayCorrection": "NONE"}, "DecayCorrection is NONE"),
         ({"AcquisitionTime": None}, "no AcquisitionDate or AcquisitionTime"),
         ({"SeriesTime": "080000", "AcquisitionTime": "080000"}, r"began -1\.0 h after"),
@@ -102,3 +104,43 @@ def test_a_real_whole_body_pet_in_becquerel_is_read_in_suv(shared, tmp_path):
     body = pet.array[pet.array > 0.1]
     assert 0.3 < np.median(body) < 1.5
     assert 20 < pet.array.max() < 150
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"Units": "GML", "SUVType": "LBM"}, "SUV by LBM"),
+        ({"CorrectedImage": ["DECY"]}, "not corrected for attenuation"),
+        ({"CorrectedImage": None}, "not corrected for attenuation and decay"),
+        ({"tracer": {"RadionuclideTotalDose": 350}}, "350 Bq was never given"),
+        ({"tracer": {"RadionuclideHalfLife": 76}}, "47 half-lives of 76 s"),
+        ({"PatientWeight": [70.0, 71.0]}, "as PatientWeight"),
+        ({"SeriesTime": "10:00:00"}, "where DICOM wants YYYYMMDD"),
+        ({"SeriesDate": "2026-03-01"}, "where DICOM wants YYYYMMDD"),
+        (
+            {"tracer": {"RadiopharmaceuticalStartDateTime": "20260301090000+0000"}},
+            "clock of the scan",
+        ),
+    ],
+)
+def test_a_header_that_contradicts_itself_or_a_body_is_refused(changes, said):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom's, of values that are not DICOM's
+        dataset = header(**changes)
+    with pytest.raises(ImageError, match=f"pet: .*{said}"):
+        suv_factor(FOLDER, [dataset])
+
+
+def test_slices_that_differ_and_two_tracers_are_refused():
+    with pytest.raises(ImageError, match="slices differ in PatientWeight"):
+        suv_factor(FOLDER, [header(), header(PatientWeight=80.0)])
+    two = header()
+    two.RadiopharmaceuticalInformationSequence.append(Dataset())
+    with pytest.raises(ImageError, match="has 2 tracers"):
+        suv_factor(FOLDER, [two])
+
+
+def test_an_injection_in_another_zone_is_laid_on_the_clock_of_the_scan():
+    tracer = {"RadiopharmaceuticalStartDateTime": "20260301080000+0000"}
+    zoned = header(tracer, TimezoneOffsetFromUTC="+0100")
+    assert suv_factor(FOLDER, [zoned]) == pytest.approx(suv_factor(FOLDER, [header()]))
