@@ -136,8 +136,20 @@ def test_masks_under_review_are_listed_exported_and_imported(small_store, tmp_pa
     (row,) = json.loads(avatar("review", "list", *at, "--json", cwd=tmp_path).stdout)
     assert (row["Status"], row["Version"]) == ("in review", 1)
     assert "0 cases" in avatar("review", "list", *at, "--status", "signed", cwd=tmp_path).stdout
+    told = avatar("review", "export", "P1", "j.nii.gz", "--json", *at, cwd=tmp_path)
+    assert json.loads(told.stdout) == {"file": "j.nii.gz", "patient": "P1", "day": 0, "version": 1}
+    again = avatar("review", "export", "P1", "j.nii.gz", "--overwrite", *at, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
     for wrong, said in (
         (("review", "list", *at, "--status", "done"), "changes requested"),
+        (("review", "export", "P1", "m.nii.gz", *at), "exists already"),
+        (("review", "export", "P1", "sr.nii.gz", "--kind", "sr", *at), "are for DICOM"),
+        (("review", "follow", "P1", "--baseline", 9, *at), "no scan on day 9"),
+        (("review", "import", "P1", "none.dcm", "--reader", "Ada", *at), "there is no such file"),
+        (("study", "import", tmp_path, "s", "--take", "²=t1c"), "is written as 3=t1c"),
+        (("study", "import", tmp_path, "s", "--take", "1=t1c", "--take", "1=t2"), "taken twice"),
+        (("study", "regimen", "plan.dcm", "plan.txt"), "written as .yaml"),
+        (("study", "regimen", tmp_path, "plan.yaml"), "is a folder"),
         (("review", "export", "P1", "m.dcm", *at), "--series"),
         (("review", "export", "P1", "m.png", *at), "written as .nii.gz"),
         (("review", "export", "P1", "n.nii.gz", "--version", 7, *at), "no version 7"),
