@@ -78,7 +78,6 @@ FUNCOTATOR = {
     "allele": ("tumorSeqAllele2",),
     "gene": ("hugoSymbol",),
     "transcript": ("annotationTranscript",),
-    "consequence": ("variantClassification",),
     "impact": ("variantClassification",),
     "hgvs_coding": ("cDnaChange",),
     "hgvs_protein": ("proteinChange",),
@@ -222,10 +221,10 @@ def _names(reference: str, alternates: list[str]) -> list[set[str]]:
 
 
 def _funcotated(columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
-    """Gene without its bracket, consequence and impact for the classification."""
-    said = [consequence_of(word) if word else None for word in columns["consequence"].to_pylist()]
-    return {
-        "gene": pc.replace_substring(columns["gene"], "[", ""),
+    """Text without the brackets of the entry; consequence and impact for the classification."""
+    bare = {name: pc.utf8_trim(texts, "[]") for name, texts in columns.items()}
+    said = [consequence_of(word) if word else None for word in bare["impact"].to_pylist()]
+    return bare | {
         "consequence": pa.array([c.term if c else None for c in said], pa.string()),
         "impact": pa.array([c.impact if c else None for c in said], pa.string()),
     }

@@ -60,11 +60,11 @@ def annotate_vcf(
 def _lines(
     source: Path, notes: Sequence[Note], values: Mapping[int, Sequence[Sequence[str | None]]]
 ) -> Iterator[bytes]:
-    ours = f"##INFO=<ID={PREFIX}".encode()
+    declared = f"##INFO=<ID={PREFIX}".encode()
     with opened(source) as file:
         header = read_header(source, file)
         kept = (line.encode() for line in header.lines[:-1])
-        yield from (line + b"\n" for line in kept if not line.startswith(ours))
+        yield from (line + b"\n" for line in kept if not line.startswith(declared))
         yield from (note.line for note in notes)
         yield header.lines[-1].encode() + b"\n"
         number = 0
@@ -72,7 +72,8 @@ def _lines(
             for line in piece.splitlines(keepends=True):
                 if not line.strip():
                     continue
-                yield _noted(line, notes, values[number]) if number in values else line
+                ours = number in values or PREFIX.encode() in line
+                yield _noted(line, notes, values.get(number, ())) if ours else line
                 number += 1
 
 
