@@ -26,6 +26,8 @@ PIECE = 16 * 2**20
 LONGEST_LINE = 64 * 2**20
 """Bytes; a record with a thousand samples and all of VEP's fields has about one million."""
 LONGEST_HEADER = 64 * 2**20
+MOST_VALUES = 64
+"""Of a sample's field, as of a record's alternatives: none is known that has more."""
 GZIP = b"\x1f\x8b"
 MISSING = pa.array(["", "."])
 
@@ -123,6 +125,10 @@ def numbers(texts: pa.StringArray) -> Floats:
     values = pc.if_else(pc.is_in(values, value_set=MISSING), "nan", pc.utf8_rtrim(values, "%"))
     flat = np.asarray(pc.cast(values, pa.float64())) * scale
     width = int(counts.max(initial=1))
+    if width > MOST_VALUES:
+        raise ValueError(
+            f"a sample's field has {width} values, and there is room for {MOST_VALUES}"
+        )
     if len(flat) == len(texts) and width == 1:
         return flat.reshape(-1, 1)
     out = np.full((len(texts), width), np.nan)

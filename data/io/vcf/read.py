@@ -27,6 +27,8 @@ from data.io.vcf.rows import KEYS, rows
 
 Engine = Literal["columnar", "pysam"]
 WORKERS = 2
+MOST_RECORDS = 10_000_000
+"""A whole genome has five million variants that a person was born with."""
 FEWEST_RECORDS, LEAST_SHARE = 10, 0.8
 """From which two samples are told apart by their reads: so many records, and of these so large a part."""
 
@@ -168,6 +170,10 @@ def _by_column(path: Path, tumor: str | None, normal: str | None, build: Build |
             for count, part in _in_order(pool, read, chain([first], pieces)):
                 tables += [_renumbered(table, number) for table in part]
                 number += count
+                if number > MOST_RECORDS:
+                    raise VariantError(
+                        f"{path}: has more than {MOST_RECORDS:,} records; give the tumor's calls alone"
+                    )
     return told.calls(tables)
 
 

@@ -13,6 +13,7 @@ from data.genome import length_of
 from data.genomics import Build
 from data.io.vcf.annotations import Annotator, effects
 from data.io.vcf.batch import Batch
+from data.io.vcf.columns import MOST_VALUES
 from data.io.vcf.depths import support
 from data.io.vcf.header import Header
 
@@ -91,6 +92,9 @@ def check(header: Header, batch: Batch, build: Build | None) -> None:
     Raises:
         VariantError: which record breaks which rule.
     """
+    _refuse(
+        header, batch, batch.counted > MOST_VALUES, None, f"more than {MOST_VALUES} alternatives"
+    )
     wrong = _not_matching(batch.reference, BASES)
     _refuse(header, batch, wrong, batch.reference, "REF has letters other than A, C, G, T, N")
     wrong = _not_matching(batch.alternates, ALTERNATES)

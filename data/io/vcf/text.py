@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 Bytes = NDArray[np.uint8]
 Places = NDArray[np.int64]
+MOST_ENTRIES = 1_000_000
+"""In a piece of 16 MiB: as short as no annotation is."""
 SEMICOLON, COMMA, BAR, EQUALS = (np.uint8(ord(c)) for c in ";,|=")
 
 
@@ -72,6 +74,8 @@ def entries(
         if number >= 0:
             column[number] = place
     most = len(starts) + int(np.count_nonzero(data == COMMA))
+    if most > MOST_ENTRIES:
+        raise ValueError(f"{most} annotations in a piece, and there is room for {MOST_ENTRIES}")
     rows, first, last = _entries(data, starts, ends, column, len(wanted), most)
     return rows, first, last
 
