@@ -17,6 +17,7 @@ from rich.table import Table
 from app.options import DEFAULT_STORE, JsonOption, StoreOption
 from data.errors import ReviewError
 from data.files import replace_atomically
+from data.io.dicom import read_dataset
 from data.io.nifti import encode_nifti
 from data.review import STATUSES
 from data.store import AvatarStore
@@ -127,6 +128,12 @@ def export_mask(
         else:
             raise ReviewError(f"{output}: is written as .nii.gz, or as .dcm for DICOM")
     shown = case.review.version if version is None else version
+    if as_dicom and (name := read_dataset(output, "was just written").get("PatientID")) != patient:
+        err.print(
+            f"[yellow]note[/yellow]: by its series it is of patient {escape(repr(str(name)))}, the avatar is "
+            f"{escape(patient)}",
+            soft_wrap=True,
+        )
     if as_json:
         told = {"file": str(output), "patient": patient, "day": case.scan.day, "version": shown}
         sys.stdout.write(json.dumps(told, indent=1) + "\n")
