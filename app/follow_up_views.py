@@ -115,7 +115,8 @@ def _burden(criteria: Criteria, burden: float) -> str:
 def verdict(response: Response, criteria: Criteria) -> str:
     """The category of one scan and the rule that decided it, as markdown."""
     color = CATEGORY_COLORS[response.category]
-    words = f":{color}-badge[{CATEGORY_NAMES[response.category]} ({response.category})]"
+    short = "" if response.category in ("before", "baseline") else f" ({response.category})"
+    words = f":{color}-badge[{CATEGORY_NAMES[response.category]}{short}]"
     said = f"**Day {response.day:g}** {words} by {criteria.name}: {response.reason}."
     return " ".join([said, *(f"*{more}*" for more in provisos(response))])
 
@@ -130,6 +131,15 @@ def provisos(response: Response) -> list[str]:
     if response.unknown:
         said.append(f"Provisional, not known: {'; '.join(response.unknown)}.")
     return said
+
+
+def candidates_words(follow_up: FollowUp, n: int) -> str | None:
+    """What a reader has to decide on a scan: candidates for new lesions, where nobody has."""
+    seen = ((t.name, t.seen[n]) for t in follow_up.new)
+    named = [f"{name} ({s.volume_mm3 / MM3_PER_CM3:.2f} mL)" for name, s in seen if s is not None]
+    if not named or follow_up.cases[n].review.reading.new_lesion != "unknown":
+        return None
+    return f":orange-badge[New lesion?] {', '.join(named)}: say below whether it is one."
 
 
 def alignment_words(found: Alignment) -> str:

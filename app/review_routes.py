@@ -11,7 +11,7 @@ import math
 import zlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from functools import wraps
+from functools import partial, wraps
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -28,6 +28,7 @@ from data.imaging import AFFINE_TOLERANCE_MM, Volume
 from data.io.structured import explain
 from data.lesions import Diameters
 from data.reading import Distance
+from data.review import Review
 from pipelines.edit import EditOptions, operate
 from pipelines.follow_up import lesions_on
 from pipelines.review import (
@@ -120,7 +121,11 @@ async def _decide(request: Request) -> Response:
 
     def work() -> Response:
         case, decision = _case(request), request.headers.get("X-Avatar-Decision")
-        act = {"sign": sign, "request changes": request_changes}.get(decision or "")
+        acts: dict[str, Callable[..., Review]] = {
+            "sign": partial(sign, after=_count(request, "Readings")),
+            "request changes": request_changes,
+        }
+        act = acts.get(decision or "")
         if act is None:
             raise ReviewError(f"a decision is 'sign' or 'request changes', got {decision!r}")
         review = act(

@@ -53,9 +53,13 @@ def choose_patient() -> Avatar | None:
     if wanted not in known:
         st.error(f"There is no avatar of {wanted!r} in this store. It holds {', '.join(known)}.")
         wanted = known[0]
-    picked = st.selectbox(
-        "Patient", known, index=known.index(wanted or known[0]), key=f"pick-{wanted}"
-    )
+    shown, key = wanted or known[0], f"pick-{wanted}"
+
+    def choose() -> None:
+        st.query_params["patient"] = st.session_state["patient"] = st.session_state[key]
+        st.session_state[key] = shown  # so that the browser's way back leads here again
+
+    picked = st.selectbox("Patient", known, index=known.index(shown), key=key, on_change=choose)
     st.session_state["patient"] = picked
     if st.query_params.get("patient") != picked:
         st.query_params["patient"] = picked

@@ -622,5 +622,7 @@ def read_targets(
             f"{baseline.name}: {len(targets)} targets; {criteria.name} takes at most "
             f"{criteria.most_targets}"
         )
+    if (tuple(targets), tuple(nodes)) == (follow_up.targets, follow_up.reading.nodes):
+        raise ReviewError(f"{baseline.name}: these are the targets already; nothing to keep")
     chosen = {"targets": tuple(targets), "nodes": tuple(nodes)}
     return keep_reading(store, baseline, follow_up.reading.model_copy(update=chosen), by=by, at=at)

@@ -207,12 +207,7 @@ def keep_reading(
         ConflictError: somebody else has measured since.
         ReviewError: it is the last reading, word for word.
     """
-    if after is not None and after != case.review.readings:
-        measured = (e.by for e in reversed(case.review.entries) if e.reading is not None)
-        who = next(measured, "somebody")
-        raise ConflictError(
-            f"{case.name}: {who} has measured since; reload the page to see it, then draw again"
-        )
+    _require_read(case, after)
     if reading == case.review.reading:
         raise ReviewError(f"{case.name}: the reading is the last one; nothing to keep")
     version = case.review.version
@@ -251,6 +246,7 @@ def sign(
     case: ReviewCase,
     *,
     version: int,
+    after: int | None = None,
     by: str,
     at: datetime,
     comment: str = "",
@@ -261,15 +257,35 @@ def sign(
     What was computed from the mask before (calibration, forecasts) stays as it is and the avatar says so;
     running the study again makes it from the signed mask.
 
+    Args:
+        store: where the case is from.
+        case: as the reader saw it.
+        version: that is signed, the latest.
+        after: how many readings the reader knew of; as many as the case has by default.
+        by: the reader's name.
+        at: now.
+        comment: the reader's words.
+        spent: time given to it.
+
     Raises:
-        ConflictError: the version is not the latest one.
+        ConflictError: the version is not the latest one, or somebody has measured since.
     """
     _require_latest(case, version)
+    _require_read(case, after)
     review = _append(
         store, case, "sign", by=by, at=at, version=version, comment=comment, spent=spent
     )
     store.put(with_signed(store, store.get(case.avatar.patient_id), review))
     return review
+
+
+def _require_read(case: ReviewCase, after: int | None) -> None:
+    if after is not None and after != case.review.readings:
+        measured = (e.by for e in reversed(case.review.entries) if e.reading is not None)
+        who = next(measured, "somebody")
+        raise ConflictError(
+            f"{case.name}: {who} has measured since; reload the page to see it, then go on"
+        )
 
 
 def read_reader_mask(store: AvatarStore, case: ReviewCase, path: Path) -> Volume:

@@ -49,7 +49,7 @@ class Editor {
 
   get name() { return nameOf(this.data); }
 
-  get dirty() { return this.history && this.history.done.at(-1) !== this.savedMark; }
+  get dirty() { return this.history && this.history.mark !== this.savedMark; }
 
   get measured() { return Boolean(this.measures?.dirty); }
 
@@ -60,7 +60,7 @@ class Editor {
     Object.assign(this, { map: parts[0], drafts: parts[1], volumes: parts[2] });
     this.measures = new parts[3].Measures(this.find(".lines"), { changed: () => this.remeasured() });
     this.history = new this.map.History();
-    this.savedMark = this.history.done.at(-1);
+    this.savedMark = this.history.mark;
     Object.assign(this, await this.volumes.newPlanes(this.find("canvas"), (place) => this.say(place)));
     if (this.data.test) Object.assign(window, { avatarEditor: this, avatarViewer: this.nv });
     this.measures.host.nv = this.nv;
@@ -260,8 +260,9 @@ class Editor {
     };
     enable(".save", named && dirty && !this.busy, "Nothing is changed");
     enable(".keep", named && this.measured && !this.busy, "No line was drawn or moved");
-    const settled = !dirty && !this.measured && !this.busy;
-    const first = dirty ? "Save your edits first, or undo them" : "Keep your measures first, or undo them";
+    if (this.conflict) this.find(".mine").hidden = !dirty;
+    const settled = !dirty && !this.measured && !this.busy && !this.conflict;
+    const first = this.conflict ? "Somebody else was faster: say above what is to be kept" : dirty ? "Save your edits first, or undo them" : "Keep your measures first, or undo them";
     enable(".changes", named && settled, first);
     enable(".sign", named && settled && !data.signed, data.signed ? "This version is signed" : first);
     const state = this.find(".state");
@@ -543,6 +544,7 @@ class Editor {
   async during(what, act) {
     if (this.busy) return;
     this.busy = true;
+    this.failed = "";
     this.find(".note").textContent = what;
     this.refresh();
     try {
@@ -590,11 +592,11 @@ class Editor {
     });
   }
 
-  save() {
+  save(base = this.version) {
     if (!this.dirty || !this.data.reader) return this.refresh();
     return this.during("Saving", async () => {
-      const mark = this.history.done.at(-1);
-      const answer = await this.ask("PUT", "mask", { body: await this.packedMask(), headers: this.headers({ "X-Avatar-Base": String(this.version) }) });
+      const { mark } = this.history;
+      const answer = await this.ask("PUT", "mask", { body: await this.packedMask(), headers: this.headers({ "X-Avatar-Base": String(base) }) });
       const told = await answer.json();
       if (answer.status === 409) { this.offer(told); return; }
       this.version = told.version;
@@ -629,7 +631,7 @@ class Editor {
 
   decide(decision) {
     return this.during("Writing the record", async () => {
-      const answer = await this.ask("POST", "decision", { headers: this.headers({ "X-Avatar-Base": String(this.version), "X-Avatar-Decision": decision }) });
+      const answer = await this.ask("POST", "decision", { headers: this.headers({ "X-Avatar-Base": String(this.version), "X-Avatar-Readings": String(this.measures.readings ?? this.data.readings), "X-Avatar-Decision": decision }) });
       const told = await answer.json();
       if (answer.status === 409) { this.offer(told); return; }
       Object.assign(this, { viewed: 0, edited: 0 });
@@ -655,9 +657,10 @@ class Editor {
   }
 
   keepMine() {
-    this.version = this.conflict.version;
+    if (!this.dirty) return this.takeTheirs(); // undone since: nothing is mine any more
+    const { version } = this.conflict;
     this.settle();
-    return this.save();
+    return this.save(version);
   }
 
   settle() {
@@ -669,7 +672,7 @@ class Editor {
     await this.during("Loading the mask", async () => {
       await this.loadMask();
       this.history.clear();
-      this.savedMark = this.history.done.at(-1);
+      this.savedMark = this.history.mark;
       await this.drafts.dropDraft(this.name);
       this.redraw();
     });

@@ -10,6 +10,7 @@ import streamlit as st
 from app.components.side_by_side import ShownSide, side_by_side
 from app.follow_up_views import (
     alignment_words,
+    candidates_words,
     course_figure,
     lesion_stops,
     target_rows,
@@ -87,7 +88,8 @@ earlier = earlier_.segmented_control(
     key=f"earlier-{avatar.patient_id}-{later}", help="What it is looked at with, on the left",
 )  # fmt: skip
 earlier = 0 if earlier is None else earlier
-st.markdown(verdict(responses[later], follow_up.criteria))
+said_of_it = (verdict(responses[later], follow_up.criteria), candidates_words(follow_up, later))
+st.markdown(" ".join(words for words in said_of_it if words))
 try:
     with st.spinner("Registering the scans"):
         first, second = follow_up.cases[earlier], follow_up.cases[later]
@@ -143,24 +145,29 @@ with right:
     )
 st.markdown(f"**Your reading of day {days[later]:g}**")
 known = second.review.reading
-with st.form("reading", border=True):
+which = (
+    f"{avatar.patient_id} {days[later]:g} {second.review.readings}"  # a form of its own for each
+)
+with st.form(f"reading {which}", border=True):
     columns = st.columns(4)
     new = columns[0].selectbox(
         "New lesion", get_args(NewLesion), index=get_args(NewLesion).index(known.new_lesion),
+        key=f"new {which}",
         help="Unequivocal and measurable. Candidates from the mask are called N1, N2 and so on.",
     )  # fmt: skip
     others = columns[1].selectbox(
         "Lesions that are not measured", get_args(NonTarget),
-        index=get_args(NonTarget).index(known.non_target),
+        index=get_args(NonTarget).index(known.non_target), key=f"others {which}",
         help="Unknown: told from the mask, where lesions that are no targets are still there or gone.",
     )  # fmt: skip
     steroids = columns[2].selectbox(
         "Corticosteroids since baseline", get_args(Steroids),
-        index=get_args(Steroids).index(known.steroids),
+        index=get_args(Steroids).index(known.steroids), key=f"steroids {which}",
         help="Physiological replacement counts as none.",
     )  # fmt: skip
     clinical = columns[3].selectbox(
         "Clinical status", get_args(Clinical), index=get_args(Clinical).index(known.clinical),
+        key=f"clinical {which}",
         help="Worse: clearly so, and by the tumor. By RANO that is progression.",
     )  # fmt: skip
     if st.form_submit_button(
@@ -172,40 +179,52 @@ with st.form("reading", border=True):
         try:
             now = datetime.now(UTC).replace(microsecond=0)
             reading = known.model_copy(update=said)
-            keep_reading(store, second, reading, by=reader or "", at=now)
+            after = second.review.readings
+            keep_reading(store, second, reading, after=after, by=reader or "", at=now)
             st.rerun()
         except AvatarError as error:
             st.error(str(error))
-with st.form("targets", border=True):
-    chosen_, nodes_, baseline_ = st.columns((2, 2, 1))
+base = follow_up.cases[follow_up.baseline]
+which = f"{avatar.patient_id} {follow_up.criteria.kind} {base.scan.day:g} {base.review.readings}"
+targets_, baseline_ = st.columns((3, 1))
+with targets_.form(f"targets {which}", border=True):
+    chosen_, nodes_ = st.columns(2)
     chosen = chosen_.multiselect(
         "Target lesions", follow_up.measurable, default=list(follow_up.targets),
-        max_selections=follow_up.criteria.most_targets,
+        max_selections=follow_up.criteria.most_targets, key=f"targets of {which}",
         help="Measurable at baseline; kept with the baseline scan, whatever scan is shown.",
     )  # fmt: skip
     nodes = nodes_.multiselect(
         "Of these, lymph nodes", [t.name for t in follow_up.tracks],
-        default=[n for n in follow_up.reading.nodes], help="RECIST measures nodes by their short axis.",
+        default=[n for n in follow_up.reading.nodes], key=f"nodes of {which}",
+        help="RECIST measures nodes by their short axis.",
     )  # fmt: skip
+    if st.form_submit_button(
+        "Keep the targets", disabled=not reader, help=None if reader else "Say who you are first"
+    ):
+        try:
+            now = datetime.now(UTC).replace(microsecond=0)
+            read_targets(store, follow_up, chosen, by=reader or "", at=now, nodes=nodes)
+            st.rerun()
+        except AvatarError as error:
+            st.error(str(error))
+with baseline_.form(f"baseline {which}", border=True):
     picked = follow_up.cases[0].review.reading.baseline
     offered = [None, *days]
     usual_day = days[usual_baseline(avatar, days, follow_up.criteria)]
-    day = baseline_.selectbox(
+    day = st.selectbox(
         "Baseline", offered, index=offered.index(picked) if picked in offered else 0,
         format_func=lambda d: f"usual (day {usual_day:g})" if d is None else f"day {d:g}",
+        key=f"baseline of {which} {picked}",
         help="What later scans are compared with. Usual: the first scan; by RANO 2.0 the first one after "
         "the radiotherapy that has ended since.",
     )  # fmt: skip
     if st.form_submit_button(
-        "Keep targets and baseline", disabled=not reader,
-        help=None if reader else "Say who you are first",
-    ):  # fmt: skip
+        "Keep the baseline", disabled=not reader, help=None if reader else "Say who you are first"
+    ):
         try:
             now = datetime.now(UTC).replace(microsecond=0)
-            if day != picked:
-                read_baseline(store, follow_up, day, by=reader or "", at=now)
-            else:
-                read_targets(store, follow_up, chosen, by=reader or "", at=now, nodes=nodes)
+            read_baseline(store, follow_up, day, by=reader or "", at=now)
             st.rerun()
         except AvatarError as error:
             st.error(str(error))

@@ -63,7 +63,9 @@ if done:
         st.toast(f"{words[done['act']]} version {done['version']} of {case.name}")
 signed = case.review.signed
 state = f":gray-badge[{case.review.status}]"
-if signed is not None:
+if signed is not None and signed.version != case.review.version:
+    state += f" version {case.review.version} is not signed; version {signed.version} was, by {signed.by}"
+elif signed is not None:
     state += f" version {signed.version} signed by {signed.by} on {signed.at:%Y-%m-%d %H:%M} UTC"
 st.markdown(f"**{case.name}** {state}. First mask: {case.scan.segmenter}.")
 left, right = st.columns((1, 1.5), gap="medium")

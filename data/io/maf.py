@@ -6,7 +6,8 @@ has ``-`` as its alternative; the base before it, which VCF wants, a MAF does no
 
 from __future__ import annotations
 
-import gzip
+import csv
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from pandas.errors import ParserError
+from pandas.errors import ParserError, ParserWarning
 
 from data.calls import SCHEMA, Calls
 from data.errors import VariantError
@@ -121,18 +122,16 @@ def maf_frame(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise VariantError(f"{path}: there is no such file")
     try:
-        frame = pd.read_csv(
-            path, sep="\t", comment="#", dtype=str, keep_default_na=False, na_values=MISSING, quoting=3,
-            compression="gzip" if _is_gzipped(path) else None,
-        )  # fmt: skip
-    except (
-        ParserError,
-        UnicodeDecodeError,
-        EOFError,
-        OSError,
-        ValueError,
-        gzip.BadGzipFile,
-    ) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "error", ParserWarning
+            )  # of a line that is longer than the header
+            frame = pd.read_csv(
+                path, sep="\t", comment="#", dtype=str, keep_default_na=False, na_values=MISSING,
+                quoting=csv.QUOTE_NONE, index_col=False,
+                compression="gzip" if _is_gzipped(path) else None,
+            )  # fmt: skip
+    except (ParserError, ParserWarning, EOFError, OSError, ValueError) as error:
         words = " ".join(str(error).split())[:200]
         raise VariantError(
             f"{path}: not a readable MAF ({words}); check that it is complete"

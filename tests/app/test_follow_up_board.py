@@ -109,9 +109,18 @@ def test_both_scans_move_together_and_a_reading_changes_the_category(folder, pag
         name.press("Enter")
         page.get_by_role("button", name="Keep the reading").wait_for()
         pick(page, "New lesion", "yes")
+        page.get_by_role(
+            "radio", name="day 60"
+        ).first.click()  # what was not kept stays with its scan
+        page.get_by_text("Your reading of day 60").wait_for()
+        new = page.get_by_role("combobox", name="New lesion")
+        assert "unknown" in new.input_value()
+        page.get_by_role("radio", name="day 120").first.click()
+        page.get_by_text("Your reading of day 120").wait_for()
+        pick(page, "New lesion", "yes")
         pick(page, "Clinical status", "stable or better")
         page.get_by_role("button", name="Keep the reading").click()
-        page.get_by_text("a new measurable lesion.").wait_for()
+        page.get_by_text("a new measurable lesion, as the reader says").wait_for()
         page.get_by_text("Lesions", exact=True).scroll_into_view_if_needed()
         shot(page, "follow-up-lesions")
     finally:

@@ -211,6 +211,7 @@ def test_a_lost_connection_loses_no_edit(room, page):
     assert np.array_equal(drawn(page), after)
     page.unroute("**/api/review/**")
     save(page, version + 1)
+    assert page.get_by_text("No answer from the server").count() == 0
     with AvatarStore(folder) as store:
         assert find_case(store, "permuted").review.version == version + 1
 
@@ -354,6 +355,13 @@ def test_two_people_on_one_case_get_a_conflict_and_choose(room, page, choice):
     page.get_by_text(f"the latest is version {theirs} (Ben, 2026-03-01 00:00 UTC)").wait_for()
     assert np.array_equal(drawn(page), mine)
     shot(page, "review-conflict")
+    for _ in range(2):  # what is undone is nobody's, and cannot be signed as if it were the latest
+        page.keyboard.press("z")
+    page.locator(".mine").wait_for(state="hidden")
+    assert page.locator(".sign").is_disabled()
+    for _ in range(2):
+        page.keyboard.press("y")
+    assert np.array_equal(drawn(page), mine)
     page.get_by_role("button", name=choice).click()
     latest = theirs + (choice == "Keep mine on top")
     page.wait_for_function(f"window.avatarEditor.data.version === {latest}")
@@ -415,6 +423,7 @@ def test_the_routes_take_nothing_from_elsewhere_and_nothing_that_is_no_mask(room
     askew = {"diameters": {"L1": {"longest": line, "perpendicular": line}}, "distances": []}
     with AvatarStore(folder) as store:
         known = str(find_case(store, "RAS").review.readings)
+        version = str(find_case(store, "RAS").review.version)
     for status, said, content, readings in (
         (422, "off a right angle", json.dumps(askew), known),
         (422, "is a number", json.dumps(askew | {"diameters": {}}), "x"),
@@ -427,6 +436,10 @@ def test_the_routes_take_nothing_from_elsewhere_and_nothing_that_is_no_mask(room
         assert said in answer[1]
     assert ask(address, "RAS/x/mask", body=body, **good)[0] == 422
     assert ask(address, "nobody/0/mask", body=body, **good)[0] == 422
+    decision = good | {"X-Avatar-Decision": "sign", "X-Avatar-Base": version}
+    for readings, status in (("77", 409), ("x", 422)):
+        more = decision | {"X-Avatar-Readings": readings}
+        assert ask(address, "RAS/0/decision", "POST", **more)[0] == status
     assert ask(address, "RAS/0/decision", "POST", **good | {"X-Avatar-Decision": "eat"})[0] == 422
     assert ask(address, "RAS/0/operate/grow?label=x", "POST", body, **good)[0] == 422
     with AvatarStore(folder) as store:

@@ -107,14 +107,18 @@ export function difference(before, after) {
 // Edits that were made and taken back.
 export class History {
   constructor(depth = 100) {
-    Object.assign(this, { depth, done: [], undone: [] });
+    Object.assign(this, { depth, done: [], undone: [], origin: {} });
   }
+
+  // What the labels are now: the same again only when all since was undone. An edit that is too old to be undone
+  // becomes the origin, so that what it made is never taken for what was there first.
+  get mark() { return this.done.at(-1) ?? this.origin; }
 
   push(edit) {
     if (!edit) return;
     this.done.push(edit);
     this.undone = [];
-    if (this.done.length > this.depth) this.done.shift();
+    if (this.done.length > this.depth) this.origin = this.done.shift();
   }
 
   undo(labels) {
@@ -128,6 +132,7 @@ export class History {
   clear() {
     this.done = [];
     this.undone = [];
+    this.origin = {};
   }
 
   static #move(from, to, labels, which) {

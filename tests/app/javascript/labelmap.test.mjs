@@ -105,3 +105,20 @@ for (const order of [[1, 2, 3], [1, 3, 2], [2, 1, 3], [2, 3, 1], [3, 1, 2], [3, 
     });
   }
 }
+
+test("what is too old to be undone is not taken for what was there first", () => {
+  const labels = new Uint8Array(8);
+  const history = new History(3);
+  const first = history.mark;
+  for (let n = 0; n < 5; n++) {
+    const edit = { indices: [n], before: [0], after: [1] };
+    labels[n] = 1;
+    history.push(edit);
+  }
+  const saved = history.mark;
+  while (history.undo(labels)) { /* as far as it goes */ }
+  assert.deepEqual([...labels], [1, 1, 0, 0, 0, 0, 0, 0]);
+  assert.notEqual(history.mark, first);
+  while (history.redo(labels)) { /* and back */ }
+  assert.equal(history.mark, saved);
+});
