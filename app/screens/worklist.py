@@ -34,7 +34,6 @@ def _statistics(state: str, _cases: list[ReviewCase]) -> ReviewStatistics:
     return statistics_of(store, _cases)
 
 
-st.title("Worklist")
 if not store.patients():
     empty_state()
     st.stop()
@@ -69,20 +68,7 @@ st.caption(
 if not listed:
     st.info("No case fits: choose another status, or clear the filters.")
     st.stop()
-with st.expander("Statistics of signed cases", icon=":material/query_stats:"):
-    if st.toggle(
-        "Compute them", help="Compares every signed mask with the first one; seconds each."
-    ):
-        state = "".join(f"{case.name}{len(case.review.entries)}" for case, _ in everything)
-        found_statistics = _statistics(state, [case for case, _ in everything])
-        st.caption(time_words(found_statistics))
-        for rows in (statistics_rows(found_statistics), agreement_rows(found_statistics)):
-            if rows:
-                st.dataframe(rows, hide_index=True)
-        st.caption(
-            "Edited: the reader began with the first mask, so Dice says how much was changed, not how right it "
-            "was. Only independently drawn masks say that."
-        )
+bar = st.container()  # what is done most stands above the list, whatever its length
 rows = [
     {"Scan": scan_picture(case.scan)} | work_row(case, since) for case, since in listed[:PER_PAGE]
 ]
@@ -97,6 +83,7 @@ picked = st.dataframe(
     column_config={
         "Scan": st.column_config.ImageColumn("Scan", width="small"),
         "Quality gate": st.column_config.TextColumn(width="medium"),
+        "Whole tumor (mL)": st.column_config.NumberColumn(format="%.1f"),
         "In the store since (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
         "Last touched (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
     },
@@ -105,8 +92,8 @@ if len(listed) > PER_PAGE:
     st.info(f"{len(listed) - PER_PAGE} more: narrow the filters to see them.")
 chosen = picked.selection.rows
 case = listed[min(chosen[0], len(listed) - 1) if chosen else 0][0]
-st.markdown(f"**{case.name}**" + ("" if chosen else " (the first; select a row for another)"))
-one, two, _ = st.columns((1, 1, 3))
+name_, one, two = bar.columns((3, 1, 1), vertical_alignment="center")
+name_.markdown(f"**{case.name}**" + ("" if chosen else " (the first; select a row for another)"))
 if one.button(
     "Open", type="primary", shortcut="Enter", width="stretch",
     help="Look at this case in the editor (Enter)",
@@ -122,3 +109,17 @@ if two.button(
         st.rerun()
     except AvatarError as error:
         st.error(str(error))
+with st.expander("Statistics of signed cases", icon=":material/query_stats:"):
+    if st.toggle(
+        "Compute them", help="Compares every signed mask with the first one; seconds each."
+    ):
+        state = "".join(f"{case.name}{len(case.review.entries)}" for case, _ in everything)
+        found_statistics = _statistics(state, [case for case, _ in everything])
+        st.caption(time_words(found_statistics))
+        for rows in (statistics_rows(found_statistics), agreement_rows(found_statistics)):
+            if rows:
+                st.dataframe(rows, hide_index=True)
+        st.caption(
+            "Edited: the reader began with the first mask, so Dice says how much was changed, not how right it "
+            "was. Only independently drawn masks say that."
+        )
