@@ -48,7 +48,7 @@ def list_cases(
 ) -> None:
     """Cases in the order of the worklist: unsigned first, the oldest before younger ones."""
     from app.review_views import WorkFilter, in_order, work_row
-    from pipelines.review import cases
+    from pipelines.review import cases, whole_volume_ml
 
     unknown = sorted(set(status or ()) - set(STATUSES))
     if unknown:
@@ -56,10 +56,11 @@ def list_cases(
     wanted = WorkFilter(statuses=tuple(s for s in STATUSES if s in (status or ())), flagged=flagged)
     with AvatarStore(store, must_exist=True) as opened:
         every, unreadable = cases(opened)
-        found = in_order(((case, opened.volume_since(case.mask(0))) for case in every), wanted)
+        listed = in_order(((case, opened.volume_since(case.mask(0))) for case in every), wanted)
+        found = [(case, since, whole_volume_ml(opened, case)) for case, since in listed]
     for sentence in unreadable:
         err.print(f"[yellow]left out[/yellow] {escape(sentence)}", soft_wrap=True)
-    rows = [work_row(case, since) for case, since in found]
+    rows = [work_row(case, since, ml) for case, since, ml in found]
     if as_json:
         sys.stdout.buffer.write(TypeAdapter(list[Any]).dump_json(rows, indent=1) + b"\n")
         return

@@ -60,15 +60,14 @@ def in_order(
     return sorted((pair for pair in cases if wanted.takes(pair[0])), key=place)
 
 
-def work_row(case: ReviewCase, since: datetime | None) -> dict[str, object]:
-    """One line of the worklist."""
-    whole = case.scan.measured("WT")
+def work_row(case: ReviewCase, since: datetime | None, whole_ml: float | None) -> dict[str, object]:
+    """One line of the worklist; the volume is that of the latest version."""
     return {
         "Patient": case.avatar.patient_id,
         "Scan (day)": case.scan.day,
         "Status": case.review.status,
         "Quality gate": flags_in_short(case.scan.flags),
-        "Whole tumor (mL)": None if whole is None else round(whole.volume_ml, 1),
+        "Whole tumor (mL)": None if whole_ml is None else round(whole_ml, 1),
         "Assigned to": case.review.assigned_to or "nobody",
         "Version": case.review.version,
         "In the store since (UTC)": since,

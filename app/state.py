@@ -12,7 +12,7 @@ import streamlit as st
 
 from app.pictures import thumbnail
 from app.views import default_sequence
-from data.avatar import Avatar, Scan
+from data.avatar import Avatar, Scan, VolumeRef
 from data.errors import StoreError
 from data.store import AvatarStore
 from pipelines.follow_up import FollowUp, Kind, cases_of, follow
@@ -70,17 +70,18 @@ def choose_patient() -> Avatar | None:
         return None
 
 
-def scan_picture(scan: Scan) -> str | None:
-    """A slice of a scan with its mask, as a PNG data address; None where the store has lost a file."""
-    return _picture(scan.segmentation.sha256, scan)
+def scan_picture(scan: Scan, mask: VolumeRef | None = None) -> str | None:
+    """A slice of a scan with a mask (its own by default), as a PNG data address; None where a file is lost."""
+    ref = scan.segmentation if mask is None else mask
+    return _picture(ref.sha256, scan, ref)
 
 
 @st.cache_data(show_spinner=False, max_entries=500)
-def _picture(mask_sha256: str, _scan: Scan) -> str | None:
+def _picture(mask_sha256: str, _scan: Scan, _mask: VolumeRef) -> str | None:
     store = open_store()
     try:
         image = store.volume(_scan.sequences[default_sequence(_scan)])
-        return thumbnail(image, store.volume(_scan.segmentation), _scan.labels)
+        return thumbnail(image, store.volume(_mask), _scan.labels)
     except StoreError:
         return None
 
@@ -111,13 +112,16 @@ def _followed(
 
 def reader_field() -> str | None:
     """Who is reading; remembered from page to page. None until a name is given."""
-    # The field's own key is forgotten when a page does not show it; the name is not.
-    st.session_state.setdefault("reader-field", st.session_state.get("reader", ""))
-    name = st.text_input(
-        "You are", key="reader-field", max_chars=64, placeholder="your name",
+
+    def remember() -> None:
+        st.session_state["reader"] = st.session_state["reader-field"].strip()
+
+    # The field's own key is another one on every page; what was typed last is the truth.
+    st.session_state["reader-field"] = name = st.session_state.get("reader", "")
+    st.text_input(
+        "You are", key="reader-field", max_chars=64, placeholder="your name", on_change=remember,
         help="Stands in the record of what you save and sign. There is no login yet: nobody checks it.",
-    ).strip()  # fmt: skip
-    st.session_state["reader"] = name
+    )  # fmt: skip
     return name or None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -238,6 +239,11 @@ def colormap_of(labels: LabelTable) -> dict[str, list[int] | list[str]]:
         "I": [0] + [x.value for x in labels.labels],
         "labels": ["background"] + [x.name for x in labels.labels],
     }
+
+
+def plain(text: str) -> str:
+    """Text that somebody typed, for markdown: shown as it is."""
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~$:])", r"\\\1", text)
 
 
 def start_point(scan: Scan) -> NDArray[np.float64] | None:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from data.avatar import Avatar, Scan, VolumeRef
 from data.errors import ConflictError, ImageError, ReviewError, StoreError
-from data.imaging import Segmentation, Volume
+from data.imaging import MM3_PER_ML, Segmentation, Volume
 from data.io.dicom import is_dicom, read_dataset
 from data.io.dicom_seg import Segment, as_label_map, read_dicom_seg
 from data.io.nifti import read_segmentation
@@ -241,6 +241,18 @@ def request_changes(
     )
 
 
+def whole_volume_ml(store: AvatarStore, case: ReviewCase) -> float | None:
+    """Of the whole tumor in the latest version; None where the site has no such region, or its file is lost."""
+    region = next((r for r in case.scan.labels.regions if r.abbreviation == "WT"), None)
+    if region is None:
+        return None
+    try:
+        mask = store.volume(case.mask())
+    except StoreError:
+        return None
+    return float(np.isin(mask.array, region.values).sum()) * mask.voxel_volume_mm3 / MM3_PER_ML
+
+
 def sign(
     store: AvatarStore,
     case: ReviewCase,
@@ -272,6 +284,12 @@ def sign(
     """
     _require_latest(case, version)
     _require_read(case, after)
+    known = case.review.signed_in_full
+    if known is not None:
+        raise ConflictError(
+            f"{case.name}: version {known.version} was signed by {known.by} ({known.at:%Y-%m-%d %H:%M} "
+            "UTC), and nothing is new since"
+        )
     review = _append(
         store, case, "sign", by=by, at=at, version=version, comment=comment, spent=spent
     )

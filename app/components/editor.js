@@ -29,7 +29,7 @@ const MORE_KEYS = [
   ["Enter", "done clicking"], ["Z, Ctrl+Z", "undo"], ["Y, Ctrl+Shift+Z", "redo"], ["Ctrl+S", "save a version"],
   ["M", "mask on and off"], ["\u2212 and =", "mask fainter and stronger"], ["{ and }", "like brush: less and more alike"], ["/", "comment"],
   ["Ctrl+Enter", "sign"], ["Ctrl+Shift+Enter", "request changes"], ["L", "measures on and off"], ["Delete", "the line touched last: a distance goes, diameters are found anew"], ["O", "outlines"], ["H", "map of doubt"], ["N", "next doubtful region"],
-  ["G", "next sequence"], ["J", "next sequence beside it"], ["W", "next window"], ["R", "3-D panel"], ["Wheel", "slices"],
+  ["G", "next sequence"], ["J", "next sequence beside it"], ["W", "next window"], ["R", "3-D panel"], ["Wheel, Up, Down", "slices"], ["PageUp, PageDown", "five slices"],
   ["Right drag", "window"], ["?", "these keys"],
 ];
 
@@ -76,6 +76,7 @@ class Editor {
     this.listen();
     this.count();
     this.refresh();
+    if (document.activeElement === document.body) this.find("canvas").focus({ preventScroll: true }); // keys work at once
   }
 
   // The latest version, in the editor's order of voxels.
@@ -265,6 +266,8 @@ class Editor {
     const first = this.conflict ? "Somebody else was faster: say above what is to be kept" : dirty ? "Save your edits first, or undo them" : "Keep your measures first, or undo them";
     enable(".changes", named && settled, first);
     enable(".sign", named && settled && !data.signed, data.signed ? "This version is signed" : first);
+    this.find(".measured-of").textContent = dirty ? `of version ${this.version}, before your edits` : "";
+    this.find(".lesions").classList.toggle("stale", Boolean(dirty));
     const state = this.find(".state");
     state.classList.toggle("unsaved", Boolean(dirty || this.measured) && !this.failed);
     state.classList.toggle("failed", Boolean(this.failed));
@@ -291,9 +294,13 @@ class Editor {
       this.measures.load(await (await this.ask("GET", "measures")).json());
       this.measuredOf = known;
       const drawn = await this.drafts.findDraft(`${this.name}:measures`).catch(() => null);
-      if (drawn && drawn.readings === this.measures.readings) {
+      if (drawn) {
         this.measures.past.push(JSON.stringify(this.measures.lines));
-        this.measures.lines = drawn.lines;
+        if (drawn.readings === this.measures.readings) this.measures.lines = drawn.lines;
+        else {
+          this.measures.putOver(drawn.lines);
+          this.failed = "Somebody has measured since: your lines that were not kept lie on top of theirs; Undo drops them";
+        }
       }
       this.measures.draw();
       this.list();
@@ -503,10 +510,10 @@ class Editor {
 
   undo() {
     if (this.tool === "measure") { this.measures.undo(); return; }
-    if (!this.busy && this.history.undo(this.labels)) { this.clicks = null; this.changed(); }
+    if (!this.busy && !this.stroke && this.history.undo(this.labels)) { this.clicks = null; this.changed(); }
   }
 
-  redo() { if (this.tool !== "measure" && !this.busy && this.history.redo(this.labels)) { this.clicks = null; this.changed(); } }
+  redo() { if (this.tool !== "measure" && !this.busy && !this.stroke && this.history.redo(this.labels)) { this.clicks = null; this.changed(); } }
 
   warn(words) {
     this.failed = words;
@@ -615,7 +622,11 @@ class Editor {
       const body = JSON.stringify(this.measures.told());
       const headers = this.headers({ "Content-Type": "application/json", "X-Avatar-Readings": String(this.measures.readings) });
       const answer = await this.ask("POST", "measures", { body, headers });
-      if (answer.status === 409) { this.failed = (await answer.json()).said; return; }
+      if (answer.status === 409) {
+        await this.draft();
+        this.failed = (await answer.json()).said;
+        return;
+      }
       this.measures.kept = JSON.stringify(this.measures.lines);
       this.measures.readings = (await answer.json()).readings;
       Object.assign(this, { viewed: 0, edited: 0 });
@@ -698,7 +709,7 @@ class Editor {
       if (this.measured) await this.drafts.keepDraft(lines, { lines: this.measures.lines, readings: this.measures.readings });
       else await this.drafts.dropDraft(lines);
       if (!this.dirty) { await this.drafts.dropDraft(this.name); return; }
-      await this.drafts.keepDraft(this.name, { base: this.version, runs: this.map.packed(this.labels), length: this.labels.length, at: Date.now() });
+      await this.drafts.keepDraft(this.name, { base: this.version, runs: this.map.packed(this.labels), length: this.labels.length, at: Date.now(), by: this.data.reader });
       this.drafted = true;
     } catch (error) {
       this.warn(`This browser keeps no drafts (${error.message}): save often`);
@@ -715,7 +726,8 @@ class Editor {
     this.history.push(edit);
     this.redraw();
     const when = new Date(found.at).toLocaleString();
-    this.failed = `Unsaved edits of ${when} are back; Undo drops them`;
+    const whose = found.by ? `${found.by}'s unsaved edits` : "Unsaved edits";
+    this.failed = `${whose} of ${when} are back; Undo drops them`;
     if (found.base !== this.version) {
       this.version = found.base;
       this.offer({ said: `Version ${this.data.version} was saved since your unsaved edits of ${when}, which stand on version ${found.base}`, version: this.data.version, mask: this.data.mask });
@@ -735,7 +747,11 @@ class Editor {
     on(window, "mouseup", (e) => this.release(e), { capture: true });
     on(stage, "pointerdown", () => this.find("canvas").focus());
     on(stage, "wheel", () => { this.lastMove = Date.now(); }, { passive: true, capture: true });
-    on(this.find(".editor"), "keydown", (e) => this.key(e));
+    // Before they reach the canvas: NiiVue has keys of its own on it.
+    on(this.find(".editor"), "keydown", (e) => this.key(e), { capture: true });
+    on(this.find(".editor"), "keyup", (e) => e.stopPropagation(), { capture: true });
+    on(this.find(".editor"), "change", (e) => { if (e.target.matches("select")) this.find("canvas").focus(); });
+    on(document, "click", (e) => this.leave(e), { capture: true });
     on(window, "beforeunload", (e) => { if (this.dirty || this.measured) e.preventDefault(); });
     const click = (which, act) => { this.find(which).onclick = act; };
     click(".outline", () => { this.outline = !this.outline; this.applyMask(); this.refresh(); });
@@ -801,13 +817,26 @@ class Editor {
     ]);
   }
 
+  // Slices further along the plane that was touched last.
+  turn(by) { this.nv.moveCrosshairInVox(...[0, 1, 2].map((axis) => (axis === this.plane ? by : 0))); }
+
   next(menu) {
     menu.selectedIndex = (menu.selectedIndex + 1) % menu.options.length;
     menu.dispatchEvent(new Event("change"));
   }
 
+  // Another page of the board is left without the browser's own question.
+  leave(event) {
+    if (!this.dirty && !this.measured) return;
+    if (!event.target.closest?.("a[href]") || event.composedPath().includes(this.root)) return;
+    if (window.confirm("There are edits that are not saved. They are kept in this browser. Leave this case?")) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  }
+
   key(event) {
     event.stopPropagation(); // Streamlit has keys of its own
+    if (this.stroke || this.pulling !== undefined) { event.preventDefault(); return; } // first the button goes up
     const key = event.key.toLowerCase();
     const command = event.ctrlKey || event.metaKey;
     const typing = event.composedPath()[0].matches?.("input[type=text], select") && !(command && ["s", "enter"].includes(key));
@@ -839,6 +868,7 @@ class Editor {
       "/": () => this.find(".comment").focus(),
       escape: () => this.choose("look"), enter: () => { this.clicks = null; this.hint("Done; the next click begins another lesion"); },
       v: () => this.toggleBall(), p: () => { this.find(".over").checked = !this.find(".over").checked; },
+      arrowup: () => this.turn(1), arrowdown: () => this.turn(-1), pageup: () => this.turn(5), pagedown: () => this.turn(-5),
       "[": () => pen(-1), "]": () => pen(1), z: () => this.undo(), y: () => this.redo(),
       l: () => this.toggleMeasures(), delete: () => this.measures.remove(),
       m: () => { this.shown = !this.shown; this.applyMask(); }, o: () => this.find(".outline").click(),

@@ -39,7 +39,6 @@ def mask_editor(
     """
     scan, review = case.scan, case.review
     start = start_point(scan)
-    signed = review.signed
     told = component("editor")(
         data={
             "patient": case.avatar.patient_id,
@@ -49,7 +48,7 @@ def mask_editor(
             "mask": case.mask().sha256,
             "before_review": case.mask(0).sha256,
             "version": review.version,
-            "signed": review.status == "signed" and signed is not None,
+            "signed": review.signed_in_full is not None,
             "reader": reader,
             "labels": [
                 {"value": x.value, "name": x.name, "abbreviation": x.abbreviation, "color": x.color}

@@ -140,12 +140,13 @@ class Pair {
       m: () => { this.shown = !this.shown; this.applyMasks(); },
       w: () => { menu.selectedIndex = (menu.selectedIndex + 1) % menu.options.length; menu.dispatchEvent(new Event("change")); },
     };
+    this.find(".pair").addEventListener("keyup", (event) => event.stopPropagation(), { capture: true });
     this.find(".pair").addEventListener("keydown", (event) => {
-      event.stopPropagation(); // Streamlit has keys of its own
+      event.stopPropagation(); // Streamlit has keys of its own, and NiiVue on its canvas
       if (event.composedPath()[0].matches?.("select") || event.ctrlKey || event.metaKey) return;
       const act = keys[event.key];
       if (act) { event.preventDefault(); act(); }
-    });
+    }, { capture: true });
   }
 
   end() {

@@ -88,7 +88,12 @@ earlier = earlier_.segmented_control(
     key=f"earlier-{avatar.patient_id}-{later}", help="What it is looked at with, on the left",
 )  # fmt: skip
 earlier = 0 if earlier is None else earlier
-said_of_it = (verdict(responses[later], follow_up.criteria), candidates_words(follow_up, later))
+signed = follow_up.cases[later].review.status == "signed"
+said_of_it = (
+    verdict(responses[later], follow_up.criteria),
+    None if signed else ":gray-badge[mask not signed]",
+    candidates_words(follow_up, later),
+)
 st.markdown(" ".join(words for words in said_of_it if words))
 try:
     with st.spinner("Registering the scans"):

@@ -9,7 +9,7 @@ import streamlit as st
 from app.components.editor import mask_editor
 from app.review_views import record_rows
 from app.state import choose_patient, open_store, reader_field
-from app.views import measurement_rows
+from app.views import measurement_rows, plain
 from data.errors import AvatarError
 from data.imaging import Segmentation
 from models.measurement import measure
@@ -25,7 +25,10 @@ if avatar is None or not avatar.scans:
     st.stop()
 days = sorted(scan.day for scan in avatar.scans)
 asked = st.query_params.get("day")
-first = next((day for day in days if asked is not None and f"{day:g}" == asked), days[-1])
+seen = f"seen {avatar.patient_id}"  # which of the scans was looked at last
+if asked is not None and asked not in [f"{day:g}" for day in days]:
+    st.error(f"{avatar.patient_id} has no scan on day {asked}.")
+first = next((day for day in days if f"{day:g}" == asked), st.session_state.get(seen, days[-1]))
 with day_:
     day = st.segmented_control(
         "Scan (days since diagnosis)", days, default=first, format_func=lambda d: f"day {d:g}",
@@ -33,6 +36,7 @@ with day_:
     )  # fmt: skip
 day = first if day is None else day
 st.query_params["day"] = f"{day:g}"
+st.session_state[seen] = day
 with me:
     reader = reader_field()
 case = find_case(store, avatar.patient_id, day)
@@ -64,9 +68,12 @@ if done:
 signed = case.review.signed
 state = f":gray-badge[{case.review.status}]"
 if signed is not None and signed.version != case.review.version:
-    state += f" version {case.review.version} is not signed; version {signed.version} was, by {signed.by}"
+    by = plain(signed.by)
+    state += f" version {case.review.version} is not signed; version {signed.version} was, by {by}"
 elif signed is not None:
-    state += f" version {signed.version} signed by {signed.by} on {signed.at:%Y-%m-%d %H:%M} UTC"
+    state += (
+        f" version {signed.version} signed by {plain(signed.by)} on {signed.at:%Y-%m-%d %H:%M} UTC"
+    )
 st.markdown(f"**{case.name}** {state}. First mask: {case.scan.segmenter}.")
 left, right = st.columns((1, 1.5), gap="medium")
 with left:

@@ -18,13 +18,18 @@ from app.review_views import (
 from app.state import empty_state, open_store, reader_field, scan_picture
 from data.errors import AvatarError
 from data.review import STATUSES
-from pipelines.review import ReviewCase, assign, cases
+from pipelines.review import ReviewCase, assign, cases, whole_volume_ml
 
 if TYPE_CHECKING:  # it imports torch, which takes seconds
     from pipelines.agreement import ReviewStatistics
 
 PER_PAGE = 50
 store = open_store()
+
+
+@st.cache_data(show_spinner=False, max_entries=1000)
+def _whole_ml(mask_sha256: str, _case: ReviewCase) -> float | None:
+    return whole_volume_ml(store, _case)
 
 
 @st.cache_data(show_spinner="Comparing masks", max_entries=5)
@@ -70,7 +75,9 @@ if not listed:
     st.stop()
 bar = st.container()  # what is done most stands above the list, whatever its length
 rows = [
-    {"Scan": scan_picture(case.scan)} | work_row(case, since) for case, since in listed[:PER_PAGE]
+    {"Scan": scan_picture(case.scan, case.mask())}
+    | work_row(case, since, _whole_ml(case.mask().sha256, case))
+    for case, since in listed[:PER_PAGE]
 ]
 picked = st.dataframe(
     rows,

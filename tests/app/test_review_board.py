@@ -14,6 +14,7 @@ import pytest
 from avatars import put_avatar, scan_of
 from browser import serve, shot, without_a_tooltip
 from conftest import OBLIQUE
+from playwright.sync_api import expect
 
 from data.imaging import Volume
 from data.store import AvatarStore
@@ -170,6 +171,63 @@ def test_twenty_edits_are_undone_and_made_again_by_keys(room, page):
     for _ in range(22):
         page.keyboard.press("Control+Shift+z")
     assert np.array_equal(drawn(page), after)
+
+
+def test_keys_wait_for_the_button_and_none_of_the_librarys_own_is_heard(room, page):
+    _, address = room
+    open_editor(page, address, "LPS")
+    before = drawn(page)
+    inside = (GRIDS["LPS"] @ [16, 16, 14, 1])[:3]
+    draw(page, inside, "b", label=2)
+    once = drawn(page)
+    page.keyboard.press("1")
+    x, y = on_screen(page, inside)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.keyboard.press("z")
+    page.keyboard.press("Control+s")
+    page.mouse.up()
+    assert not np.array_equal(drawn(page), once)
+    page.keyboard.press("z")
+    assert np.array_equal(drawn(page), once)
+    page.keyboard.press("z")
+    assert np.array_equal(drawn(page), before)
+    assert not page.evaluate("window.avatarEditor.dirty")
+    told = """() => { const { nv } = window.avatarEditor; return [nv.opts.sliceType, nv.opts.dragMode,
+      nv.scene.clipPlane.join(), Array.from(nv.scene.crosshairPos).join()]; }"""
+    known = page.evaluate(told)
+    for key in "vmmchhllkjvcv":
+        page.keyboard.press(key)
+        page.keyboard.up(key)
+    page.keyboard.press("b")
+    assert page.evaluate(told) == known
+    place = page.evaluate("Array.from(window.avatarEditor.nv.scene.crosshairPos)")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("PageDown")
+    moved = page.evaluate("Array.from(window.avatarEditor.nv.scene.crosshairPos)")
+    assert moved[:2] == place[:2]
+    assert moved[2] != place[2]
+
+
+def test_a_name_stays_from_page_to_page_and_leaving_unsaved_edits_asks(room, page):
+    _, address = room
+    open_editor(page, address, "RAS", reader="Dr. *Ada*")
+    for link in ("Worklist", "Review", "Worklist", "Review"):
+        page.evaluate("delete window.avatarEditor")  # the next one is another
+        page.get_by_role("link", name=link, exact=True).click()
+        landmark = "Statistics of signed cases" if link == "Worklist" else "Record"
+        page.get_by_text(landmark, exact=True).wait_for()
+        expect(page.get_by_role("textbox", name="You are")).to_have_value("Dr. *Ada*")
+    ready(page)
+    edits(page, "RAS", 1)
+    asked = []
+    page.once("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+    page.get_by_role("link", name="Worklist", exact=True).click()
+    assert "edits that are not saved" in asked[0]
+    assert page.evaluate("window.avatarEditor.dirty")
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("link", name="Worklist", exact=True).click()
+    page.get_by_text("Statistics of signed cases").wait_for()
 
 
 def test_unsaved_edits_outlive_a_rerun_and_a_reload_and_leaving_warns(room, page):

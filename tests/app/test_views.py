@@ -12,6 +12,7 @@ from app.views import (
     colormap_of,
     median_survival,
     patient_row,
+    plain,
     survival_figure,
     timeline_figure,
     variant_rows,
@@ -89,3 +90,10 @@ def test_the_window_covers_the_bulk_of_the_voxels():
 
 def test_the_colormap_names_every_label():
     assert colormap_of(LABELS)["I"] == [0, 1, 2, 3]
+
+
+def test_what_somebody_typed_is_shown_as_it_is():
+    assert plain("**Dr** [x](http://e.vil) :red[R]") == (
+        r"\*\*Dr\*\* \[x\]\(http\://e\.vil\) \:red\[R\]"
+    )
+    assert plain("Ada Lovelace") == "Ada Lovelace"

@@ -11,6 +11,7 @@ import pytest
 from data.avatar import Avatar
 from data.errors import ConflictError, ReviewError, StoreError
 from data.imaging import Volume
+from data.reading import Reading
 from data.review import Review
 from data.store import AvatarStore
 from pipelines.assemble import run_study
@@ -19,10 +20,12 @@ from pipelines.review import (
     assign,
     cases,
     find_case,
+    keep_reading,
     request_changes,
     restore_version,
     save_version,
     sign,
+    whole_volume_ml,
 )
 
 NOW = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
@@ -104,6 +107,27 @@ def test_a_signed_version_stays_and_a_later_one_supersedes_it_only_when_signed(s
     assert review.signed.version == 1
     assert store.get("P1").latest_scan.segmentation == first
     assert find_case(store, "P1").mask(1) == first
+
+
+def test_a_version_is_signed_once_and_again_only_for_what_was_measured_since(store):
+    case = find_case(store, "P1")
+    sign(store, case, version=0, by="Ada", at=NOW)
+    with pytest.raises(ConflictError, match="version 0 was signed by Ada"):
+        sign(store, find_case(store, "P1"), version=0, by="Ben", at=NOW)
+    keep_reading(store, find_case(store, "P1"), Reading(clinical="worse"), by="Eve", at=NOW)
+    assert find_case(store, "P1").review.signed_in_full is None
+    with pytest.raises(ConflictError, match="Eve has measured since"):
+        sign(store, find_case(store, "P1"), version=0, after=0, by="Ada", at=NOW)
+    review = sign(store, find_case(store, "P1"), version=0, after=1, by="Ada", at=NOW)
+    assert review.signed_in_full is not None
+
+
+def test_the_volume_is_that_of_the_latest_version(store):
+    case = find_case(store, "P1")
+    before = whole_volume_ml(store, case)
+    assert before == pytest.approx(case.scan.measured("WT").volume_ml)
+    saved(store, voxels=5)
+    assert whole_volume_ml(store, find_case(store, "P1")) != before
 
 
 def test_two_readers_on_one_case_get_a_conflict_and_neither_loses_anything(store):

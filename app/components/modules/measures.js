@@ -21,6 +21,19 @@ export class Measures {
     this.touched = null;
   }
 
+  // Lines that were drawn on an older reading, over those of the latest; nothing of either is lost.
+  putOver({ byHand, distances }) {
+    const all = [...this.lines.distances];
+    const same = (a, b) => JSON.stringify(a.line) === JSON.stringify(b.line);
+    for (const drawn of distances) {
+      if (all.some((known) => same(known, drawn))) continue;
+      let name = drawn.name;
+      for (let n = 1; all.some((known) => known.name === name); n++) name = `D${n}`;
+      all.push({ ...drawn, name });
+    }
+    this.lines = { byHand: { ...this.lines.byHand, ...byHand }, distances: all };
+  }
+
   get dirty() { return this.kept !== undefined && JSON.stringify(this.lines) !== this.kept; }
 
   diameters(name) { return this.lines.byHand[name] ?? this.found.find((l) => l.name === name).diameters; }

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { length, moveEnd, nearest, product } from "../../../app/components/modules/calipers.js";
+import { Measures } from "../../../app/components/modules/measures.js";
 
 const cross = () => ({
   longest: [[0, 0, 5], [40, 0, 5]],
@@ -45,4 +46,12 @@ test("the nearest handle within reach is taken", () => {
   const handles = [{ id: "a", end: 0, at: [10, 10] }, { id: "b", end: 1, at: [14, 10] }];
   assert.equal(nearest(handles, [13, 11]).id, "b");
   assert.equal(nearest(handles, [40, 40]), null);
+});
+
+test("lines on an older reading lie over those of the latest, and none is lost", () => {
+  const measures = new Measures({}, { nv: null });
+  const line = (x) => [[0, 0, 0], [x, 0, 0]];
+  measures.load({ lesions: [], distances: [{ name: "D1", line: line(5) }], readings: 2 });
+  measures.putOver({ byHand: {}, distances: [{ name: "D1", line: line(9) }, { name: "D2", line: line(5) }] });
+  assert.deepEqual(measures.lines.distances, [{ name: "D1", line: line(5) }, { name: "D2", line: line(9) }]);
 });
