@@ -20,14 +20,19 @@ from typing_extensions import override
 from data.errors import VariantError
 from data.io.vcf.batch import Annotated, Batch, Floats, Sample, parted
 from data.io.vcf.header import FIXED, Header
-from data.io.vcf.text import Info
+from data.io.vcf.text import (
+    MOST_VALUES,
+    Info,
+    bytes_and_offsets,
+    fields,
+    taken,
+    whole_numbers,
+)
 
 PIECE = 16 * 2**20
 LONGEST_LINE = 64 * 2**20
 """Bytes; a record with a thousand samples and all of VEP's fields has about one million."""
 LONGEST_HEADER = 64 * 2**20
-MOST_VALUES = 64
-"""Of a sample's field, as of a record's alternatives: none is known that has more."""
 GZIP = b"\x1f\x8b"
 MISSING = pa.array(["", "."])
 
@@ -83,31 +88,29 @@ class TextSample(Sample):
     """A sample's column in records of one FORMAT, taken apart at its colons."""
 
     def __init__(self, column: pa.StringArray, keys: Sequence[str]) -> None:
-        parts = pc.split_pattern(column, ":")
-        self._values = parts.flatten()
-        self._starts = np.asarray(parts.offsets)[:-1] - parts.offsets[0].as_py()
-        self._counts = np.asarray(pc.list_value_length(parts))
-        self._places = {key: n for n, key in enumerate(keys)}
+        self._data, offsets = bytes_and_offsets(column)
+        self._starts, self._ends = fields(self._data, offsets, len(keys))
+        self._numbers = {key: n for n, key in enumerate(keys)}
 
-    def _field(self, key: str) -> pa.StringArray | None:
-        if key not in self._places:
-            return None
-        place = self._places[key]
-        there = self._counts > place
-        at = pa.array(np.where(there, self._starts + place, 0), mask=~there)
-        texts = self._values.take(at)
+    def _field(self, key: str) -> pa.StringArray:
+        n = self._numbers[key]
+        texts = taken(self._data, self._starts[n], self._ends[n])
         missing = pc.is_in(texts, value_set=MISSING)
         return pc.if_else(missing, pa.scalar(None, pa.string()), texts)
 
     @override
     def texts(self, key: str) -> NDArray[np.object_] | None:
-        field = self._field(key)
-        return None if field is None else np.asarray(field.to_pandas(), object)
+        if key not in self._numbers:
+            return None
+        return np.asarray(self._field(key).to_pandas(), object)
 
     @override
     def numbers(self, key: str) -> Floats | None:
-        field = self._field(key)
-        return None if field is None else numbers(field)
+        if key not in self._numbers:
+            return None
+        n = self._numbers[key]
+        whole = whole_numbers(self._data, self._starts[n], self._ends[n])
+        return numbers(self._field(key)) if whole is None else whole
 
 
 def numbers(texts: pa.StringArray) -> Floats:

@@ -13,9 +13,9 @@ from data.genome import length_of
 from data.genomics import Build
 from data.io.vcf.annotations import Annotator, effects
 from data.io.vcf.batch import Batch
-from data.io.vcf.columns import MOST_VALUES
 from data.io.vcf.depths import support
 from data.io.vcf.header import Header
+from data.io.vcf.text import MOST_VALUES
 
 NO_ALLELE = pa.array(["*", ".", "<NON_REF>", "<*>", "<X>"])
 """Placeholders that callers write in place of an allele."""

@@ -14,7 +14,11 @@ Bytes = NDArray[np.uint8]
 Places = NDArray[np.int64]
 MOST_ENTRIES = 1_000_000
 """In a piece of 16 MiB: as short as no annotation is."""
-SEMICOLON, COMMA, BAR, EQUALS = (np.uint8(ord(c)) for c in ";,|=")
+MOST_VALUES = 64
+"""Of a sample's field, as of a record's alternatives: none is known that has more."""
+SEMICOLON, COMMA, BAR, EQUALS, COLON, DOT, ZERO = (np.uint8(ord(c)) for c in ";,|=:.0")
+ONE = np.uint64(1)
+"""Places without a sign spare the check for places counted from the end."""
 
 
 def bytes_and_offsets(texts: pa.StringArray) -> tuple[Bytes, NDArray[np.int32]]:
@@ -30,6 +34,27 @@ def taken(data: Bytes, starts: Places, ends: Places) -> pa.StringArray:
     offsets, out = _gather(data, starts, ends)
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(out)]
     return pa.StringArray.from_buffers(len(starts), *buffers[1:])
+
+
+def fields(data: Bytes, offsets: NDArray[np.int32], count: int) -> tuple[Places, Places]:
+    """(count, n) where the first fields between colons of each row start and end; both 0 for one left off."""
+    starts, ends = _fields(data, offsets, count)
+    return starts, ends
+
+
+def whole_numbers(data: Bytes, starts: Places, ends: Places) -> NDArray[np.float64] | None:
+    """(n, most values) of texts like ``12,3``, NaN for ``.`` and nothing; None where one is another text.
+
+    Raises:
+        ValueError: more values than :data:`MOST_VALUES`.
+    """
+    width = int(_most_values(data, starts, ends))
+    if width > MOST_VALUES:
+        raise ValueError(
+            f"a sample's field has {width} values, and there is room for {MOST_VALUES}"
+        )
+    out = np.full((len(starts), width), np.nan)
+    return out if _whole_numbers(data, starts, ends, out) else None
 
 
 class Info:
@@ -77,7 +102,7 @@ def entries(
     if most > MOST_ENTRIES:
         raise ValueError(f"{most} annotations in a piece, and there is room for {MOST_ENTRIES}")
     rows, first, last = _entries(data, starts, ends, column, len(wanted), most)
-    return rows, first, last
+    return rows, first.T, last.T
 
 
 def _njit(function: Any) -> Any:
@@ -121,30 +146,81 @@ def _find_keys(data: Bytes, offsets: Any, keys: Bytes, key_ends: Any) -> Any:
 @_njit
 def _entries(data: Bytes, starts: Places, ends: Places, column: Any, width: int, total: int) -> Any:
     rows = np.empty(total, np.int32)
-    first = np.zeros((width, total), np.int64)
-    last = np.zeros((width, total), np.int64)
+    first = np.empty(
+        (total, width), np.int32
+    )  # an entry's places beside each other, as they are written
+    last = np.empty((total, width), np.int32)
     known, entry = len(column), 0
     for row in range(len(starts)):
-        place, stop = starts[row], ends[row]
-        if stop <= place:
+        if ends[row] <= starts[row]:
             continue
-        rows[entry] = row
-        field, begin = 0, place
-        while True:
-            while place < stop and data[place] != BAR and data[place] != COMMA:
-                place += 1
-            if field < known and column[field] >= 0:
-                first[column[field], entry], last[column[field], entry] = begin, place
-            field += 1
-            begin = place + 1
-            if place >= stop or data[place] == COMMA:
-                entry += 1
-                field = 0
-                if place >= stop:
+        place, stop = np.uint64(starts[row]), np.uint64(ends[row])
+        ended = False
+        while not ended:
+            rows[entry] = row
+            first[entry, :] = 0
+            last[entry, :] = 0
+            field, begin = 0, place
+            while True:
+                while place < stop and data[place] != BAR and data[place] != COMMA:
+                    place += ONE
+                if field < known and column[field] >= 0:
+                    first[entry, column[field]], last[entry, column[field]] = begin, place
+                field += 1
+                ended = bool(place >= stop)
+                comma = not ended and data[place] == COMMA
+                place += ONE
+                begin = place
+                if ended or comma:
                     break
-                rows[entry] = row
-            place += 1
-    return rows[:entry], first[:, :entry], last[:, :entry]
+            entry += 1
+    return rows[:entry], first[:entry], last[:entry]
+
+
+@_njit
+def _fields(data: Bytes, offsets: Any, count: int) -> Any:
+    starts = np.zeros((count, len(offsets) - 1), np.int64)
+    ends = np.zeros((count, len(offsets) - 1), np.int64)
+    for row in range(len(offsets) - 1):
+        place, stop = np.uint64(offsets[row]), np.uint64(offsets[row + 1])
+        for field in range(count):
+            if place > stop:
+                break
+            starts[field, row] = place
+            while place < stop and data[place] != COLON:
+                place += ONE
+            ends[field, row] = place
+            place += ONE
+    return starts, ends
+
+
+@_njit
+def _most_values(data: Bytes, starts: Places, ends: Places) -> int:
+    most = 1
+    for row in range(len(starts)):
+        commas = 0
+        for place in range(starts[row], ends[row]):
+            commas += data[place] == COMMA
+        most = max(most, commas + 1)
+    return most
+
+
+@_njit
+def _whole_numbers(data: Bytes, starts: Places, ends: Places, out: Any) -> bool:
+    """Fill ``out``; whether every value is a whole number or missing."""
+    for row in range(len(starts)):
+        value, digits, column = 0.0, 0, 0
+        for place in range(starts[row], ends[row] + 1):
+            sign = data[place] if place < ends[row] else COMMA
+            if sign == COMMA:
+                if digits > 0:
+                    out[row, column] = value
+                value, digits, column = 0.0, 0, column + 1
+            elif ZERO <= sign <= ZERO + 9:
+                value, digits = 10.0 * value + (sign - ZERO), digits + 1
+            elif sign != DOT or digits > 0 or (place + 1 < ends[row] and data[place + 1] != COMMA):
+                return False
+    return True
 
 
 @_njit
