@@ -23,6 +23,16 @@ class Markers(BaseModel):
     tert_promoter_mutation: Presence = "untested"
     gain7_loss10: Presence = "untested"
     egfr_amplification: Presence = "untested"
+    atrx_loss: Presence = Field(
+        default="untested", description="lost on immunohistochemistry, or mutated"
+    )
+    cdkn2a_homozygous_deletion: Presence = "untested"
+    h3_k27_altered: Presence = Field(
+        default="untested", description="H3 K27M, or K27me3 lost on immunohistochemistry"
+    )
+    h3_g34_mutation: Presence = "untested"
+    necrosis: Presence = Field(default="untested", description="under the microscope")
+    microvascular_proliferation: Presence = "untested"
 
 
 class ClinicalRecord(BaseModel):
@@ -35,6 +45,10 @@ class ClinicalRecord(BaseModel):
     sex: Literal["female", "male"] | None = None
     diagnosis: str | None = None
     grade: Literal[1, 2, 3, 4] | None = Field(default=None, description="histological CNS grade")
+    location: Literal["midline", "hemispheric"] | None = Field(
+        default=None,
+        description="of a glioma: thalamus, brain stem, spinal cord and so on, or a hemisphere",
+    )
     kps: int | None = Field(default=None, ge=0, le=100, description="Karnofsky performance status")
     height_cm: float | None = Field(default=None, gt=30, lt=260)
     weight_kg: float | None = Field(default=None, gt=1, lt=400)

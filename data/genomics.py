@@ -33,7 +33,7 @@ class Variant(BaseModel):
 
     chromosome: str
     position: int = Field(gt=0)
-    reference: str = Field(pattern=r"^[ACGTN]+$")
+    reference: str = Field(pattern=r"^([ACGTN]+|-)$", description="- of a MAF's insertion")
     alternate: str = Field(min_length=1)
     id: str | None = None
     filters: tuple[str, ...] = ()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import configs
-from data.errors import RegimenError
+from data.errors import ClinicalError, RegimenError
 from data.io.structured import read_model, read_regimen
 from data.treatment import Regimen, RegimenPlan
+from models.genomics.diagnosis import DiagnosisTable
 from models.inference.prior import TwinPrior
 from models.response.dose_volume import Organ, OrganList
 from models.survival.cox import CoxModel
@@ -20,6 +21,11 @@ DEFAULT_REGIMENS = ("observation", "stupp", "hypofractionated")
 def twin_prior(prior_class: str) -> TwinPrior:
     """The growth and response prior of a tumor class."""
     return read_model(CONFIGS / "priors" / f"{prior_class}.yaml", TwinPrior, RegimenError)
+
+
+def diagnosis_table(name: str) -> DiagnosisTable:
+    """A decision table for diagnoses."""
+    return read_model(CONFIGS / "diagnosis" / f"{name}.yaml", DiagnosisTable, ClinicalError)
 
 
 def regimen_names() -> tuple[str, ...]:

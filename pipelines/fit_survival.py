@@ -80,6 +80,9 @@ def cohort_table(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(out)
 
 
+AMPLIFIED, DELETED = 2, -2
+
+
 def record_of(row: dict[Any, Any]) -> ClinicalRecord:
     """A row of the TCGA glioma table as a record; blanks are unknown."""
     grade = {"G2": 2, "G3": 3, "G4": 4}.get(str(row.get("Grade")))
@@ -100,10 +103,20 @@ def record_of(row: dict[Any, Any]) -> ClinicalRecord:
                 mgmt_methylation=_state(row.get("mgmt"), "Methylated", "Unmethylated"),
                 tert_promoter_mutation=_state(row.get("tert"), "Mutant", "WT"),
                 gain7_loss10=_state(row.get("c710"), "Gain chr 7 & loss chr 10", "No combined CNA"),
-                egfr_amplification="untested",
+                egfr_amplification=_copies(row.get("egfr_cn"), AMPLIFIED),
+                atrx_loss=_state(row.get("ATRX.status"), "Mutant", "WT"),
+                cdkn2a_homozygous_deletion=_copies(row.get("cdkn2a_cn"), DELETED),
             ),
         }
     )
+
+
+def _copies(value: Any, level: int) -> Presence:
+    """By GISTIC's level: 2 amplified, -2 deleted on both chromosomes."""
+    number = _number(value)
+    if number is None:
+        return "untested"
+    return "present" if number == level else "absent"
 
 
 def _number(value: Any) -> float | None:

@@ -1,0 +1,101 @@
+"""From a record and variants to an integrated diagnosis: findings of three states, decided by a table."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from data.clinical import ClinicalRecord, Markers, Presence
+from data.genomics import Variant, VariantSet
+from models.genomics.conditions import Finding, Findings
+from models.genomics.diagnosis import Diagnosis, DiagnosisTable, diagnose
+from pipelines.config import diagnosis_table
+
+HISTONES = ("H3-3A", "H3F3A", "H3C2", "HIST1H3B", "H3C3", "HIST1H3C")
+HOTSPOTS = {
+    "idh_mutation": {"IDH1": r"^R132", "IDH2": r"^R172"},
+    # Histones are numbered with or without the first methionine.
+    "h3_k27_altered": dict.fromkeys(HISTONES, r"^K2[78][MI]$"),
+    "h3_g34_mutation": dict.fromkeys(HISTONES[:2], r"^G3[45][RVW]$"),
+}
+"""Protein changes that are the finding, by gene."""
+TRUNCATED = {"atrx_loss": "ATRX"}
+"""Genes that are lost by a variant of high impact."""
+FROM_RECORD = tuple(name for name in Markers.model_fields if name != "mgmt_methylation")
+
+
+@cache
+def cns5() -> DiagnosisTable:
+    """The shipped table for adult-type diffuse gliomas."""
+    return diagnosis_table("cns5")
+
+
+def findings_of(record: ClinicalRecord, variants: VariantSet | None) -> dict[str, Finding]:
+    """What record and variants say; one that is not called says nothing, since its place may be uncovered.
+
+    Where the record says that something is absent and a variant shows it, nothing is known but that.
+    """
+    found = {
+        name: Finding(
+            getattr(record.markers, name), _source(getattr(record.markers, name), "record")
+        )
+        for name in FROM_RECORD
+    }
+    for name, variant in _shown(variants):
+        said = found[name].state
+        words = _words(variant)
+        if said == "absent":
+            found[name] = Finding(
+                "untested", f"the record says absent, the variants have {words}: check both"
+            )
+        else:
+            found[name] = Finding(
+                "present", words if said == "untested" else f"record, and {words}"
+            )
+    grade = record.grade
+    found["grade_4_histology"] = _of(None if grade is None else grade == 4)
+    midline = None if record.location is None else record.location == "midline"
+    found["midline"] = _of(midline)
+    found["hemispheric"] = _of(None if midline is None else not midline)
+    return found
+
+
+def integrated_diagnosis(record: ClinicalRecord, variants: VariantSet | None) -> Diagnosis | None:
+    """By WHO CNS5; None where no rule holds."""
+    return diagnose(cns5(), findings_of(record, variants), record.grade)
+
+
+def markers_found(record: ClinicalRecord, findings: Findings) -> Markers:
+    """The record's markers, with what the variants add."""
+    told = {name: findings[name].state for name in FROM_RECORD}
+    return record.markers.model_copy(update=told)
+
+
+def _shown(variants: VariantSet | None) -> list[tuple[str, Variant]]:
+    if variants is None:
+        return []
+    passed = [v for v in variants.variants if v.passed and v.alters_protein and v.gene]
+    found: dict[str, Variant] = {}
+    for variant in passed:
+        for name, genes in HOTSPOTS.items():
+            pattern = genes.get(variant.gene or "")
+            if pattern and re.match(pattern, variant.protein_change or ""):
+                found.setdefault(name, variant)
+        for name, gene in TRUNCATED.items():
+            if variant.gene == gene and variant.impact == "HIGH":
+                found.setdefault(name, variant)
+    return list(found.items())
+
+
+def _words(variant: Variant) -> str:
+    share = "" if variant.vaf is None else f", VAF {100 * variant.vaf:.0f} %"
+    return f"{variant.gene} {variant.protein_change or variant.hgvs_coding or variant.consequence}{share}"
+
+
+def _of(known: bool | None) -> Finding:
+    state: Presence = "untested" if known is None else "present" if known else "absent"
+    return Finding(state, _source(state, "record"))
+
+
+def _source(state: Presence, source: str) -> str:
+    return "" if state == "untested" else source
