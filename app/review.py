@@ -129,12 +129,11 @@ def export_mask(
         else:
             raise ReviewError(f"{output}: is written as .nii.gz, or as .dcm for DICOM")
     shown = case.review.version if version is None else version
-    if as_dicom and (name := read_dataset(output, "was just written").get("PatientID")) != patient:
-        err.print(
-            f"[yellow]note[/yellow]: by its series it is of patient {escape(repr(str(name)))}, the avatar is "
-            f"{escape(patient)}",
-            soft_wrap=True,
-        )
+    if as_dicom:
+        name = str(read_dataset(output, "was just written", pixels=False).get("PatientID"))
+        if name != patient:
+            note = f"by its series it is of patient {name!r}, the avatar is {patient}"
+            err.print(f"[yellow]note[/yellow]: {escape(note)}", soft_wrap=True)
     if as_json:
         told = {"file": str(output), "patient": patient, "day": case.scan.day, "version": shown}
         sys.stdout.write(json.dumps(told, indent=1) + "\n")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -13,7 +15,7 @@ import streamlit as st
 from app.pictures import thumbnail
 from app.views import default_sequence
 from data.avatar import Avatar, Scan, VolumeRef
-from data.errors import StoreError
+from data.errors import AvatarError, StoreError
 from data.store import AvatarStore
 from pipelines.follow_up import FollowUp, Kind, cases_of, follow
 from pipelines.sites.base import Followed
@@ -123,6 +125,16 @@ def reader_field() -> str | None:
         help="Stands in the record of what you save and sign. There is no login yet: nobody checks it.",
     )  # fmt: skip
     return name or None
+
+
+def kept(act: Callable[[datetime], object]) -> None:
+    """Do what a reader asked for, now, and draw the page anew; or say why not."""
+    try:
+        act(datetime.now(UTC).replace(microsecond=0))
+    except AvatarError as error:
+        st.error(str(error))
+    else:
+        st.rerun()
 
 
 def empty_state() -> None:

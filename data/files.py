@@ -32,6 +32,12 @@ def replace_atomically(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
+def is_gzipped(path: Path) -> bool:
+    """By a file's first bytes."""
+    with path.open("rb") as stream:
+        return stream.read(2) == b"\x1f\x8b"
+
+
 def sha256_file(path: Path) -> str:
     """Hex digest of a file's bytes."""
     digest = hashlib.sha256()

@@ -58,7 +58,7 @@ def find_lesions(
     order = [
         n
         for n in np.argsort(-sizes, kind="stable")
-        if n > 0 and sizes[n] >= max(smallest_mm3, 1e-9)
+        if n > 0 and sizes[n] > 0 and sizes[n] >= smallest_mm3
     ]
     boxes = ndimage.find_objects(pieces)
     lesions = tuple(_measured(voxels, pieces, n, boxes[n - 1], grid, by) for n in order)

@@ -32,6 +32,7 @@ from pipelines.config import (
     survival_model,
     twin_prior,
 )
+from pipelines.diagnose import findings_of, integrated_diagnosis, markers_found
 from pipelines.heads import Seen, seen_by_networks, without_negatives
 from pipelines.ingest import LoadedScan, LoadedStudy, ingest
 from pipelines.planning import keep_planning
@@ -116,9 +117,10 @@ def run_study(
         _with_tissue(store, site, view, result, watch)
         for (view, _), result in zip(seen, drawn, strict=True)
     )
-    markers = glioma.markers_with_variants(loaded.record, loaded.variants)
+    markers = markers_found(loaded.record, findings_of(loaded.record, loaded.variants))
     record = loaded.record.model_copy(update={"markers": markers})
-    prior = glioma.prior_class(record, markers) if site.has_prior else "none"
+    diagnosis = integrated_diagnosis(loaded.record, loaded.variants)
+    prior = diagnosis.prior if site.has_prior else "none"
     notes = _annotation(loaded, markers, prior)
     watch(StepReport("annotate", notes.note or "no variants", False))
     parts = [p for _, standing in seen for p in standing]

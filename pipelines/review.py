@@ -243,6 +243,9 @@ def request_changes(
 
 def whole_volume_ml(store: AvatarStore, case: ReviewCase) -> float | None:
     """Of the whole tumor in the latest version; None where the site has no such region, or its file is lost."""
+    if case.mask() == case.scan.segmentation:
+        measured = case.scan.measured("WT")
+        return None if measured is None else measured.volume_ml
     region = next((r for r in case.scan.labels.regions if r.abbreviation == "WT"), None)
     if region is None:
         return None

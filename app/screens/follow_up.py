@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import get_args
 
 import streamlit as st
@@ -16,7 +15,7 @@ from app.follow_up_views import (
     target_rows,
     verdict,
 )
-from app.state import choose_patient, followed_scans, open_store, reader_field
+from app.state import choose_patient, followed_scans, kept, open_store, reader_field
 from data.errors import AvatarError
 from data.reading import Clinical, NewLesion, NonTarget, Steroids
 from models.criteria.registry import CRITERIA
@@ -181,14 +180,8 @@ with st.form(f"reading {which}", border=True):
         said = {
             "new_lesion": new, "non_target": others, "steroids": steroids, "clinical": clinical,
         }  # fmt: skip
-        try:
-            now = datetime.now(UTC).replace(microsecond=0)
-            reading = known.model_copy(update=said)
-            after = second.review.readings
-            keep_reading(store, second, reading, after=after, by=reader or "", at=now)
-            st.rerun()
-        except AvatarError as error:
-            st.error(str(error))
+        reading, after = known.model_copy(update=said), second.review.readings
+        kept(lambda now: keep_reading(store, second, reading, after=after, by=reader or "", at=now))
 base = follow_up.cases[follow_up.baseline]
 which = f"{avatar.patient_id} {follow_up.criteria.kind} {base.scan.day:g} {base.review.readings}"
 targets_, baseline_ = st.columns((3, 1))
@@ -207,12 +200,8 @@ with targets_.form(f"targets {which}", border=True):
     if st.form_submit_button(
         "Keep the targets", disabled=not reader, help=None if reader else "Say who you are first"
     ):
-        try:
-            now = datetime.now(UTC).replace(microsecond=0)
-            read_targets(store, follow_up, chosen, by=reader or "", at=now, nodes=nodes)
-            st.rerun()
-        except AvatarError as error:
-            st.error(str(error))
+        by = reader or ""
+        kept(lambda now: read_targets(store, follow_up, chosen, by=by, at=now, nodes=nodes))
 with baseline_.form(f"baseline {which}", border=True):
     picked = follow_up.cases[0].review.reading.baseline
     offered = [None, *days]
@@ -227,9 +216,4 @@ with baseline_.form(f"baseline {which}", border=True):
     if st.form_submit_button(
         "Keep the baseline", disabled=not reader, help=None if reader else "Say who you are first"
     ):
-        try:
-            now = datetime.now(UTC).replace(microsecond=0)
-            read_baseline(store, follow_up, day, by=reader or "", at=now)
-            st.rerun()
-        except AvatarError as error:
-            st.error(str(error))
+        kept(lambda now: read_baseline(store, follow_up, day, by=reader or "", at=now))

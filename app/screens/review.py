@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import streamlit as st
 
 from app.components.editor import mask_editor
 from app.review_views import record_rows
-from app.state import choose_patient, open_store, reader_field
+from app.state import choose_patient, kept, open_store, reader_field
 from app.views import measurement_rows, plain
-from data.errors import AvatarError
 from data.imaging import Segmentation
 from models.measurement import measure
 from pipelines.review import ReviewCase, find_case, restore_version
@@ -107,12 +104,7 @@ with right:
             "Make it the latest", disabled=not reader,
             help="As a new version; nothing is taken away" if reader else "Say who you are first",
         ):  # fmt: skip
-            try:
-                now = datetime.now(UTC).replace(microsecond=0)
-                restore_version(store, case, version, by=reader or "", at=now)
-                st.rerun()
-            except AvatarError as error:
-                st.error(str(error))
+            kept(lambda now: restore_version(store, case, version, by=reader or "", at=now))
 if case.scan.signed_by is not None:
     st.caption(
         "The avatar has the signed mask. Its calibration and forecasts are still of the mask before; "

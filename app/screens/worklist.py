@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -15,8 +14,7 @@ from app.review_views import (
     time_words,
     work_row,
 )
-from app.state import empty_state, open_store, reader_field, scan_picture
-from data.errors import AvatarError
+from app.state import empty_state, kept, open_store, reader_field, scan_picture
 from data.review import STATUSES
 from pipelines.review import ReviewCase, assign, cases, whole_volume_ml
 
@@ -111,11 +109,7 @@ if two.button(
     "Assign to me", shortcut="A", width="stretch", disabled=not reader,
     help="Put your name on this case (A)" if reader else "Say who you are first",
 ):  # fmt: skip
-    try:
-        assign(store, case, by=reader or "", at=datetime.now(UTC).replace(microsecond=0))
-        st.rerun()
-    except AvatarError as error:
-        st.error(str(error))
+    kept(lambda now: assign(store, case, by=reader or "", at=now))
 with st.expander("Statistics of signed cases", icon=":material/query_stats:"):
     if st.toggle(
         "Compute them", help="Compares every signed mask with the first one; seconds each."

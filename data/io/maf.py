@@ -19,6 +19,7 @@ from pandas.errors import ParserError, ParserWarning
 
 from data.calls import SCHEMA, Calls
 from data.errors import VariantError
+from data.files import is_gzipped
 from data.genome import length_of
 from data.genomics import Build
 from data.io.consequences import consequence_of
@@ -53,7 +54,6 @@ OPTIONAL = {
     "hgvs_coding": ("HGVSc",),
     "hgvs_protein": ("HGVSp_Short", "Protein_Change", "HGVSp"),
     "population_frequency": ("MAX_AF", "gnomAD_AF", "ExAC_AF"),
-    "context": ("CONTEXT",),
 }
 BUILDS: Mapping[str, Build] = {
     "37": "GRCh37", "grch37": "GRCh37", "hg19": "GRCh37",
@@ -96,13 +96,12 @@ def read_maf_cohort(path: Path, *, build: Build | None = None) -> dict[str, Call
     told, how = _build(path, frame, build)
     _check(path, frame, told)
     table = _table(frame)
-    order = frame["sample"].to_numpy(object)
+    normal = _text(frame, "normal").to_numpy(object)
     found: dict[str, Calls] = {}
-    for name in pd.unique(order):
-        own = order == name
-        normals = frame.loc[own, "normal"].dropna().unique() if "normal" in frame else []
+    for name, own in frame.groupby("sample", sort=False).indices.items():
+        normals = pd.unique(normal[own][~pd.isna(normal[own])])
         found[str(name)] = Calls(
-            table.filter(pa.array(own)),
+            table.take(pa.array(own)),
             build=told,
             build_from=how,
             tumor_sample=str(name),
@@ -129,7 +128,7 @@ def maf_frame(path: Path) -> pd.DataFrame:
             frame = pd.read_csv(
                 path, sep="\t", comment="#", dtype=str, keep_default_na=False, na_values=MISSING,
                 quoting=csv.QUOTE_NONE, index_col=False,
-                compression="gzip" if _is_gzipped(path) else None,
+                compression="gzip" if is_gzipped(path) else None,
             )  # fmt: skip
     except (ParserError, ParserWarning, EOFError, OSError, ValueError) as error:
         words = " ".join(str(error).split())[:200]
@@ -147,11 +146,6 @@ def maf_frame(path: Path) -> pd.DataFrame:
         )
     held = frame[[name for name in names.values() if name is not None]]
     return held.rename(columns={name: what for what, name in names.items() if name is not None})
-
-
-def _is_gzipped(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(2) == b"\x1f\x8b"
 
 
 def _build(path: Path, frame: pd.DataFrame, said: Build | None) -> tuple[Build | None, str]:
@@ -246,6 +240,6 @@ def _text(frame: pd.DataFrame, name: str) -> pd.Series:
 
 
 def _number(frame: pd.DataFrame, name: str) -> pd.Series:
-    """Not a number where it is not known, or where several are given (the largest of them counts)."""
+    """NaN where it is not known, or no number."""
     texts = _text(frame, name)
     return pd.to_numeric(texts, errors="coerce").astype(float)

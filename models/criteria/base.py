@@ -83,6 +83,10 @@ class Response(BaseModel):
     reason: str = Field(description="the rule that decided it")
     unknown: tuple[str, ...] = Field(default=(), description="what could still change the category")
     confirmation: str = Field(default="", description="what later scans made of it")
+    held: bool | None = Field(
+        default=None,
+        description="whether a later scan confirmed it; None where none was asked or is there",
+    )
     progressed_on: float | None = Field(
         default=None, description="day of the first progression before this visit that stands"
     )
@@ -207,12 +211,8 @@ def _after_progression(responses: Sequence[Response]) -> tuple[Response, ...]:
     for response in responses:
         told.append(response.model_copy(update={"progressed_on": day}))
         if day is None and response.category == "PD" and not response.unknown:
-            dismissed = response.confirmation.startswith(NOT_CONFIRMED)
-            day = None if dismissed else response.day
+            day = None if response.held is False else response.day
     return tuple(told)
-
-
-NOT_CONFIRMED = "not confirmed"
 
 
 def change(now: float, then: float) -> float | None:

@@ -9,7 +9,6 @@ from typing import ClassVar, Literal, final
 from typing_extensions import override
 
 from models.criteria.base import (
-    NOT_CONFIRMED,
     Category,
     Criteria,
     Response,
@@ -159,10 +158,10 @@ def _confirmed(
         unknown = response.unknown if early else (*response.unknown, asked)
         return response.model_copy(update={"unknown": unknown})
     held = again.category == "PD" if early else _as_good(again.category, response.category)
-    word = "confirmed" if held else NOT_CONFIRMED
+    word = "confirmed" if held else "not confirmed"
     told = f"{word} on day {again.day:g}" + ("" if held else f" ({again.category})")
     unknown = () if early else response.unknown
-    return response.model_copy(update={"unknown": unknown, "confirmation": told})
+    return response.model_copy(update={"unknown": unknown, "confirmation": told, "held": held})
 
 
 def _as_good(now: Category, then: Category) -> bool:

@@ -9,8 +9,9 @@ soon as one part does, however much is untested.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal, final
 
 from typing_extensions import override
@@ -62,12 +63,31 @@ class Condition(ABC):
         """Of the findings that it looks at."""
 
 
+@dataclass(frozen=True)
+class _OfOne(Condition):
+    name: str
+
+    @property
+    @override
+    def names(self) -> frozenset[str]:
+        return frozenset({self.name})
+
+
+@dataclass(frozen=True)
+class _OfSome(Condition):
+    parts: tuple[Condition, ...]
+
+    @property
+    @override
+    def names(self) -> frozenset[str]:
+        return frozenset().union(*(part.names for part in self.parts))
+
+
 @final
 @dataclass(frozen=True)
-class Is(Condition):
+class Is(_OfOne):
     """A finding in one state."""
 
-    name: str
     state: Literal["present", "absent"]
 
     @override
@@ -77,18 +97,11 @@ class Is(Condition):
             return Holds("unknown", missing=(self.name,))
         return Holds("yes" if found.state == self.state else "no", evidence=(self.name,))
 
-    @property
-    @override
-    def names(self) -> frozenset[str]:
-        return frozenset({self.name})
-
 
 @final
 @dataclass(frozen=True)
-class Untested(Condition):
+class Untested(_OfOne):
     """A finding that nobody has looked for."""
-
-    name: str
 
     @override
     def holds(self, findings: Findings) -> Holds:
@@ -97,18 +110,11 @@ class Untested(Condition):
             Holds("yes", missing=(self.name,)) if untested else Holds("no", evidence=(self.name,))
         )
 
-    @property
-    @override
-    def names(self) -> frozenset[str]:
-        return frozenset({self.name})
-
 
 @final
 @dataclass(frozen=True)
-class Unless(Condition):
+class Unless(_OfOne):
     """A finding that is not known to be there."""
-
-    name: str
 
     @override
     def holds(self, findings: Findings) -> Holds:
@@ -117,44 +123,25 @@ class Unless(Condition):
             return Holds("yes", assumed=(self.name,))
         return Holds("no" if found.state == "present" else "yes", evidence=(self.name,))
 
-    @property
-    @override
-    def names(self) -> frozenset[str]:
-        return frozenset({self.name})
-
 
 @final
 @dataclass(frozen=True)
-class All(Condition):
+class All(_OfSome):
     """Every one of some conditions."""
-
-    parts: tuple[Condition, ...]
 
     @override
     def holds(self, findings: Findings) -> Holds:
         return _together([part.holds(findings) for part in self.parts], decisive="no")
 
-    @property
-    @override
-    def names(self) -> frozenset[str]:
-        return frozenset().union(*(part.names for part in self.parts))
-
 
 @final
 @dataclass(frozen=True)
-class Any(Condition):
+class Any(_OfSome):
     """At least one of some conditions."""
-
-    parts: tuple[Condition, ...]
 
     @override
     def holds(self, findings: Findings) -> Holds:
         return _together([part.holds(findings) for part in self.parts], decisive="yes")
-
-    @property
-    @override
-    def names(self) -> frozenset[str]:
-        return frozenset().union(*(part.names for part in self.parts))
 
 
 def _together(parts: list[Holds], *, decisive: Literal["yes", "no"]) -> Holds:
@@ -177,9 +164,18 @@ def _together(parts: list[Holds], *, decisive: Literal["yes", "no"]) -> Holds:
     )
 
 
-def _all(names: object) -> tuple[str, ...]:
+def _all(names: Iterable[Iterable[str]]) -> tuple[str, ...]:
     """Each once, in order."""
-    return tuple(dict.fromkeys(name for some in names for name in some))  # type: ignore[attr-defined]
+    return tuple(dict.fromkeys(chain.from_iterable(names)))
+
+
+WRITTEN: Mapping[str, Callable[[str], Condition]] = {
+    "": lambda name: Is(name, "present"),
+    "not": lambda name: Is(name, "absent"),
+    "untested": Untested,
+    "unless": Unless,
+}
+"""By the word before a finding's name."""
 
 
 def condition(words: object) -> Condition:
@@ -190,19 +186,15 @@ def condition(words: object) -> Condition:
     """
     if isinstance(words, str):
         kind, _, name = words.rpartition(" ")
-        known = {"": ("present",), "not": ("absent",), "untested": (), "unless": ()}
-        if kind not in known or not name.isidentifier():
+        made = WRITTEN.get(kind)
+        if made is None or not name.isidentifier():
             raise ValueError(
                 f"{words!r}: a condition is a finding's name, perhaps after not, untested or unless"
             )
-        if kind == "untested":
-            return Untested(name)
-        return (
-            Unless(name) if kind == "unless" else Is(name, "absent" if kind == "not" else "present")
-        )
+        return made(name)
     if isinstance(words, dict) and len(words) == 1:
         ((kind, parts),) = words.items()
         if kind in ("all", "any") and isinstance(parts, list) and parts:
-            made = tuple(condition(part) for part in parts)
-            return All(made) if kind == "all" else Any(made)
+            some = tuple(condition(part) for part in parts)
+            return All(some) if kind == "all" else Any(some)
     raise ValueError(f"{words!r}: a condition is a finding, or all or any of a list")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from data.clinical import ClinicalRecord, Markers
-from data.genomics import VariantSet
 from data.imaging import Code, Label, LabelTable, Region
 from pipelines.sites.base import Followed, Site
 
@@ -55,35 +53,3 @@ SITE = Site(
     ),
     is_sided=True,
 )
-
-IDH_HOTSPOTS = {"IDH1": "R132", "IDH2": "R172"}
-
-
-def markers_with_variants(record: ClinicalRecord, variants: VariantSet | None) -> Markers:
-    """The record's markers; IDH, where untested, is mutant if a hotspot call passed its filters.
-
-    A file without such a call leaves it untested: nothing says that the codon was covered.
-    """
-    mutated = variants is not None and any(
-        v.passed and (v.protein_change or "").startswith(codon)
-        for gene, codon in IDH_HOTSPOTS.items()
-        for v in variants.in_gene(gene)
-    )
-    if record.markers.idh_mutation == "untested" and mutated:
-        return record.markers.model_copy(update={"idh_mutation": "present"})
-    return record.markers
-
-
-def prior_class(record: ClinicalRecord, markers: Markers) -> str:
-    """Which growth prior applies; ``glioma`` where the tests that decide are missing.
-
-    Follows the WHO CNS5 criteria for the classes that have priors of their own (Louis 2021).
-    """
-    if markers.idh_mutation == "present":
-        if markers.codeletion_1p19q == "present":
-            return "oligodendroglioma"
-        return "astrocytoma-idh-mutant"
-    molecular = (markers.tert_promoter_mutation, markers.gain7_loss10, markers.egfr_amplification)
-    if markers.idh_mutation == "absent" and (record.grade == 4 or "present" in molecular):
-        return "glioblastoma"
-    return "glioma"

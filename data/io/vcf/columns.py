@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from data.errors import VariantError
+from data.files import is_gzipped
 from data.io.vcf.batch import Annotated, Batch, Floats, Sample, parted
 from data.io.vcf.header import FIXED, Header
 from data.io.vcf.text import (
@@ -33,7 +34,6 @@ PIECE = 16 * 2**20
 LONGEST_LINE = 64 * 2**20
 """Bytes; a record with a thousand samples and all of VEP's fields has about one million."""
 LONGEST_HEADER = 64 * 2**20
-GZIP = b"\x1f\x8b"
 MISSING = pa.array(["", "."])
 
 
@@ -43,9 +43,7 @@ def opened(path: Path) -> IO[bytes]:
     Raises:
         OSError: it cannot be opened.
     """
-    with path.open("rb") as file:
-        packed = file.read(2) == GZIP
-    if not packed:
+    if not is_gzipped(path):
         return path.open("rb")
     inflated: IO[bytes] = igzip_threaded.open(path, "rb", threads=1)  # type: ignore[no-untyped-call]
     return inflated

@@ -20,7 +20,7 @@ from data.errors import VariantError
 from data.genomics import Build
 from data.io.vcf import columns, records
 from data.io.vcf.annotations import Annotator, annotator_of
-from data.io.vcf.batch import Batch
+from data.io.vcf.batch import Batch, Flags, Sample
 from data.io.vcf.depths import support
 from data.io.vcf.header import Header, Roles
 from data.io.vcf.rows import KEYS, rows
@@ -72,7 +72,7 @@ def read_vcf(
         raise VariantError(f"{path}: is gzipped, not bgzipped; recompress it with bgzip") from error
     except (
         Exception
-    ) as error:  # a broken file makes htslib's wrapper and Arrow raise whatever they like
+    ) as error:  # of a broken file htslib's wrapper and Arrow raise whatever they like
         words = " ".join(str(error).split())[:200]
         raise VariantError(
             f"{path}: not a readable VCF ({words}); check that it is complete"
@@ -111,6 +111,7 @@ def _told(
     tumor: str | None,
     normal: str | None,
     build: Build | None,
+    annotator: Annotator | None,
     first: Callable[[Roles], Iterable[Batch]],
 ) -> _Told:
     """``first``: some records, with the samples in the roles given."""
@@ -121,7 +122,7 @@ def _told(
     if roles is None:
         raise header.untold()
     told, how = header.build(build)
-    return _Told(header, roles, told, how, annotator_of(header))
+    return _Told(header, roles, told, how, annotator)
 
 
 def told_by_reads(batches: Iterable[Batch], one: str, other: str) -> Roles | None:
@@ -139,8 +140,8 @@ def told_by_reads(batches: Iterable[Batch], one: str, other: str) -> Roles | Non
     return Roles(one, other, how) if ours > theirs else Roles(other, one, how)
 
 
-def _has(sample: object, batch: Batch) -> np.ndarray:
-    shown = support(sample, batch)  # type: ignore[arg-type]
+def _has(sample: Sample, batch: Batch) -> Flags:
+    shown = support(sample, batch)
     reads = np.nan_to_num(shown.fraction[:, 0]) >= 0.05
     return np.where(shown.genotyped, shown.carried.any(axis=1), reads)
 
@@ -158,7 +159,7 @@ def _by_column(path: Path, tumor: str | None, normal: str | None, build: Build |
                 return iter(())
             return columns.batches(header, piece, roles.tumor, roles.normal, KEYS, key)
 
-        told = _told(header, tumor, normal, build, lambda roles: batches(first, roles))
+        told = _told(header, tumor, normal, build, annotator, lambda roles: batches(first, roles))
 
         def read(piece: bytes) -> tuple[int, list[pa.Table]]:
             found = list(batches(piece, told.roles))
@@ -187,7 +188,7 @@ def _by_record(
     def batches(roles: Roles) -> Iterator[Batch]:
         return records.batches(path, region, roles.tumor, roles.normal, KEYS, key)
 
-    told = _told(header, tumor, normal, build, batches)
+    told = _told(header, tumor, normal, build, annotator, batches)
     return told.calls(told.rows(batch) for batch in batches(told.roles))
 
 
