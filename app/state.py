@@ -12,6 +12,7 @@ from threading import Lock
 
 import streamlit as st
 
+from app.components.keys import FieldKeys
 from app.pictures import thumbnail
 from app.views import default_sequence
 from data.avatar import Avatar, Scan, VolumeRef
@@ -20,6 +21,7 @@ from data.store import AvatarStore
 from pipelines.follow_up import FollowUp, Kind, cases_of, follow
 from pipelines.sites.base import Followed
 
+SAY_WHO = "Say who you are first (Y)"
 TOKEN_HEADER = "X-Avatar-Token"  # noqa: S105  # a header's name
 _TOKEN = secrets.token_urlsafe(32)
 
@@ -45,7 +47,7 @@ def chosen_patient() -> str | None:
     return remembered if remembered in known else (known[0] if known else None)
 
 
-def choose_patient() -> Avatar | None:
+def choose_patient(keys: FieldKeys) -> Avatar | None:
     """A selector at the top of a page; keeps the address a deep link. None where there is nobody."""
     known = open_store().patients()
     if not known:
@@ -61,7 +63,10 @@ def choose_patient() -> Avatar | None:
         st.query_params["patient"] = st.session_state["patient"] = st.session_state[key]
         st.session_state[key] = shown  # so that the browser's way back leads here again
 
-    picked = st.selectbox("Patient", known, index=known.index(shown), key=key, on_change=choose)
+    picked = st.selectbox(
+        "Patient", known, index=known.index(shown), key=key, on_change=choose,
+        help=keys.help("F", "Patient", "Type any part of the id to find one"),
+    )  # fmt: skip
     st.session_state["patient"] = picked
     if st.query_params.get("patient") != picked:
         st.query_params["patient"] = picked
@@ -112,7 +117,7 @@ def _followed(
     return follow(store, store.get(patient_id), followed, kind=kind)
 
 
-def reader_field() -> str | None:
+def reader_field(keys: FieldKeys) -> str | None:
     """Who is reading; remembered from page to page. None until a name is given."""
 
     def remember() -> None:
@@ -122,7 +127,10 @@ def reader_field() -> str | None:
     st.session_state["reader-field"] = name = st.session_state.get("reader", "")
     st.text_input(
         "You are", key="reader-field", max_chars=64, placeholder="your name", on_change=remember,
-        help="Stands in the record of what you save and sign. There is no login yet: nobody checks it.",
+        help=keys.help(
+            "Y", "You are",
+            "Stands in the record of what you save and sign. There is no login yet: nobody checks it.",
+        ),
     )  # fmt: skip
     return name or None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -88,3 +89,50 @@ def without_a_tooltip(page, root):
           .filter((made) => !made.title && !made.closest("label[title]") && !made.closest("dialog"))
           .map((made) => made.outerHTML.slice(0, 120))"""
     )
+
+
+FIELD = '[data-testid="stElementContainer"]:has([data-testid="stWidgetLabel"])'
+PRESSED = ":is(.stButton, .stFormSubmitButton, .stPageLink) :is(button, a)"
+
+
+def keys_of_fields(page):
+    """Every field's key by its name; each one's help tells it, and a press of it leads to the field.
+
+    Fields that are switched by a click (a toggle, a link) are told of and not pressed.
+    """
+    keys = {}
+    for field in page.locator(FIELD).all():
+        name = field.locator('[data-testid="stWidgetLabel"] p').first.inner_text()
+        keys[name] = _key_told(page, field.locator('[data-testid="stTooltipIcon"]').first)
+        if field.locator("[type=checkbox]").count():
+            continue
+        page.get_by_text("Research use only").click()  # away from every field
+        page.keyboard.press(keys[name].lower())
+        at = page.evaluate(
+            """(field) => document.activeElement.closest(field)
+              ?.querySelector('[data-testid="stWidgetLabel"] p').textContent""",
+            FIELD,
+        )
+        assert at == name, f"{keys[name]} leads to {at}, not to {name}"
+    return keys
+
+
+def keys_of_buttons(page):
+    """Every button's and link's key by what stands on it, as its help tells it."""
+    made = [b for b in page.locator(PRESSED).all() if b.is_visible()]
+    return {
+        b.locator('[data-testid="stMarkdownContainer"]').first.inner_text(): _key_told(page, b)
+        for b in made
+    }
+
+
+def _key_told(page, made):
+    made.hover(force=True)
+    tip = page.locator('[data-testid="stTooltipContent"]').last
+    tip.wait_for()
+    told = tip.inner_text()
+    page.mouse.move(0, 0)
+    tip.wait_for(state="detached")
+    found = re.search(r"\(([^()]+)\)$", told.strip())
+    assert found, f"no key is told: {told}"
+    return found[1]

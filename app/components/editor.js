@@ -28,6 +28,7 @@ const MORE_KEYS = [
   ["P", "over other labels or not"], ["Shift+click", "with Click: outside the lesion"],
   ["Enter", "done clicking"], ["Z, Ctrl+Z", "undo"], ["Y, Ctrl+Shift+Z", "redo"], ["Ctrl+S", "save a version"],
   ["M", "mask on and off"], ["\u2212 and =", "mask fainter and stronger"], ["{ and }", "like brush: less and more alike"], ["/", "comment"],
+  ["Shift+M, Shift+T", "after a conflict: keep mine on top, take theirs"],
   ["Ctrl+Enter", "sign"], ["Ctrl+Shift+Enter", "request changes"], ["L", "measures on and off"], ["Delete", "the line touched last: a distance goes, diameters are found anew"], ["O", "outlines"], ["H", "map of doubt"], ["N", "next doubtful region"],
   ["G", "next sequence"], ["J", "next sequence beside it"], ["W", "next window"], ["R", "3-D panel"], ["Wheel, Up, Down", "slices"], ["PageUp, PageDown", "five slices"],
   ["Right drag", "window"], ["?", "these keys"],
@@ -859,6 +860,7 @@ class Editor {
       slider.value = Number(slider.value) + by;
       slider.dispatchEvent(new Event("input"));
     };
+    const answer = (which) => { if (!this.find(".conflict").hidden) this.find(which).click(); };
     const operations = Object.fromEntries(OPERATIONS.map(([name, key]) => [`shift+${key}`, () => this.operate(name)]));
     const named = Object.fromEntries(TOOLS.map(([name, key]) => [key, () => this.choose(name)]));
     const labels = Object.fromEntries(this.data.labels.map(({ value }, n) => [String(n + 1), () => this.chooseLabel(value)]));
@@ -872,6 +874,7 @@ class Editor {
       "[": () => pen(-1), "]": () => pen(1), z: () => this.undo(), y: () => this.redo(),
       l: () => this.toggleMeasures(), delete: () => this.measures.remove(),
       m: () => { this.shown = !this.shown; this.applyMask(); }, o: () => this.find(".outline").click(),
+      "shift+m": () => answer(".mine"), "shift+t": () => answer(".theirs"),
       h: () => this.toggleDoubt(), n: () => this.nextDoubt(), r: () => this.toggleRender(),
       g: () => this.next(this.find(".sequence")), w: () => this.next(this.find(".window")), j: () => this.next(this.find(".beside")), "?": () => this.find("dialog").showModal(),
     };

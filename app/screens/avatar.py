@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from app.components.keys import FieldKeys
 from app.components.viewer import volume_viewer
 from app.state import choose_patient, open_store
 from app.views import (
@@ -15,7 +16,8 @@ from app.views import (
     variant_rows,
 )
 
-avatar = choose_patient()
+keys = FieldKeys()
+avatar = choose_patient(keys)
 if avatar is None:
     st.stop()
 record, markers = avatar.record, avatar.record.markers
@@ -37,6 +39,7 @@ with left:
                 [s.day for s in scans],
                 default=scans[0].day,
                 format_func=lambda d: f"day {d:g}",
+                help=keys.help("L", "Scan (days since diagnosis)", "Which scan is shown"),
             )
             scan = next((s for s in scans if s.day == day), scans[0])
         for flag in scan.flags:
@@ -98,3 +101,4 @@ with st.expander("Provenance: what every part was made from"):
         settings = ", ".join(f"{k} = {v}" for k, v in part.settings.items())
         said = "; ".join(t for t in (settings, versions, part.note) if t)
         st.markdown(f"**{part.step}**: {part.method}. From {files}. {said}")
+keys.listen()

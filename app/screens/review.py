@@ -5,18 +5,19 @@ from __future__ import annotations
 import streamlit as st
 
 from app.components.editor import mask_editor
+from app.components.keys import FieldKeys
 from app.review_views import record_rows
-from app.state import choose_patient, kept, open_store, reader_field
+from app.state import SAY_WHO, choose_patient, kept, open_store, reader_field
 from app.views import measurement_rows, plain
 from data.imaging import Segmentation
 from models.measurement import measure
 from pipelines.review import ReviewCase, find_case, restore_version
 from pipelines.sites.registry import SITES
 
-store = open_store()
+store, keys = open_store(), FieldKeys()
 who, day_, me = st.columns((1.4, 2, 1.2), vertical_alignment="bottom")
 with who:
-    avatar = choose_patient()
+    avatar = choose_patient(keys)
 if avatar is None or not avatar.scans:
     st.info("No scan to review.")
     st.stop()
@@ -30,12 +31,13 @@ with day_:
     day = st.segmented_control(
         "Scan (days since diagnosis)", days, default=first, format_func=lambda d: f"day {d:g}",
         key=f"review-day-{avatar.patient_id}",
+        help=keys.help("L", "Scan (days since diagnosis)", "Which scan is read"),
     )  # fmt: skip
 day = first if day is None else day
 st.query_params["day"] = f"{day:g}"
 st.session_state[seen] = day
 with me:
-    reader = reader_field()
+    reader = reader_field(keys)
 case = find_case(store, avatar.patient_id, day)
 
 
@@ -99,10 +101,11 @@ with right:
         version = pick.selectbox(
             "Earlier version", earlier, index=len(earlier) - 1,
             format_func=lambda n: f"version {n}" + (" (before review)" if n == 0 else ""),
+            help=keys.help("V", "Earlier version", "Every saved mask is kept; choose one to go back to"),
         )  # fmt: skip
         if act.button(
-            "Make it the latest", disabled=not reader,
-            help="As a new version; nothing is taken away" if reader else "Say who you are first",
+            "Make it the latest", disabled=not reader, shortcut="Shift+V",
+            help="As a new version; nothing is taken away (Shift+V)" if reader else SAY_WHO,
         ):  # fmt: skip
             kept(lambda now: restore_version(store, case, version, by=reader or "", at=now))
 if case.scan.signed_by is not None:
@@ -110,3 +113,4 @@ if case.scan.signed_by is not None:
         "The avatar has the signed mask. Its calibration and forecasts are still of the mask before; "
         "`avatar run` on the study makes them again from the signed one."
     )
+keys.listen()

@@ -21,6 +21,7 @@ from app.comparison import (
     dose_volume_figure,
     rank_rows,
 )
+from app.components.keys import FieldKeys
 from app.components.viewer import ShownDensity, volume_viewer
 from app.densities import offer
 from app.plan_front import front_section
@@ -249,7 +250,8 @@ def offer_files(
     )
 
 
-avatar = choose_patient()
+field_keys = FieldKeys()
+avatar = choose_patient(field_keys)
 if avatar is None:
     st.stop()
 if not avatar.forecasts:
@@ -355,3 +357,4 @@ if learned:
         show_learned(learned)
 with st.expander("What was assumed, with sources"):
     show_assumed(prior)
+field_keys.listen()

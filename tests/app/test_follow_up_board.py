@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from browser import pick, serve, shot, without_a_tooltip
+from browser import keys_of_buttons, keys_of_fields, pick, serve, shot, without_a_tooltip
 from followed import PATIENT, PLACES, put_followed
 
 from app.follow_up_views import course_figure, lesion_stops, target_rows, verdict
@@ -108,6 +108,16 @@ def test_both_scans_move_together_and_a_reading_changes_the_category(folder, pag
         name.fill("Dr. Ada")
         name.press("Enter")
         page.get_by_role("button", name="Keep the reading").wait_for()
+        assert keys_of_fields(page) == {
+            "Patient": "F", "Criteria": "R", "Registration": "G", "You are": "Y", "Scan": "L",
+            "Beside": "E", "New lesion": "1", "Lesions that are not measured": "2",
+            "Corticosteroids since baseline": "3", "Clinical status": "4", "Target lesions": "5",
+            "Of these, lymph nodes": "6", "Baseline": "7",
+        }  # fmt: skip
+        assert keys_of_buttons(page) == {
+            "Open day 120 in the editor": "O", "Keep the reading": "K", "Keep the targets": "T",
+            "Keep the baseline": "A",
+        }  # fmt: skip
         pick(page, "New lesion", "yes")
         page.get_by_role(
             "radio", name="day 60"

@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 from avatars import put_avatar, scan_of
-from browser import serve, shot, without_a_tooltip
+from browser import keys_of_buttons, keys_of_fields, serve, shot, without_a_tooltip
 from conftest import OBLIQUE
 from playwright.sync_api import expect
 
 from data.imaging import Volume
 from data.store import AvatarStore
-from pipelines.review import find_case, save_version
+from pipelines.review import cases, find_case, save_version
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("review-browser")]
 
@@ -227,7 +227,7 @@ def test_a_name_stays_from_page_to_page_and_leaving_unsaved_edits_asks(room, pag
     assert page.evaluate("window.avatarEditor.dirty")
     page.once("dialog", lambda dialog: dialog.accept())
     page.get_by_role("link", name="Worklist", exact=True).click()
-    page.get_by_text("Statistics of signed cases").wait_for()
+    page.get_by_text("Statistics of signed cases", exact=True).wait_for()
 
 
 def test_unsaved_edits_outlive_a_rerun_and_a_reload_and_leaving_warns(room, page):
@@ -303,6 +303,64 @@ def test_every_control_has_a_tooltip_and_every_tool_a_key(room, page):
     page.keyboard.type("b and ?")  # words, no keys
     assert page.get_by_role("textbox", name="Comment").input_value() == "b and ?"
     assert page.evaluate("window.avatarEditor.tool") == "look"
+
+
+def test_every_field_of_worklist_and_review_has_a_tooltip_and_a_key(room, page):
+    folder, address = room
+    with AvatarStore(folder) as store:  # so that there is an earlier version
+        case = find_case(store, "LPS")
+        if case.review.version == 0:
+            now = datetime(2026, 5, 1, tzinfo=UTC)
+            mask = store.volume(case.mask())
+            other = mask.with_array(np.where(mask.array, 1, 0).astype(np.uint8))
+            save_version(store, case, other, base=0, by="Ada", at=now)
+    open_editor(page, address, "LPS")
+    page.get_by_text("Earlier version").first.wait_for()
+    assert keys_of_fields(page) == {
+        "Patient": "F", "Scan (days since diagnosis)": "L", "You are": "Y", "Earlier version": "V",
+    }  # fmt: skip
+    assert keys_of_buttons(page) == {"Make it the latest": "Shift+V"}
+    page.evaluate("delete window.avatarEditor")
+    page.get_by_role("link", name="Worklist", exact=True).click()
+    page.get_by_text("Statistics of signed cases", exact=True).wait_for()
+    assert keys_of_fields(page) == {
+        "You are": "Y", "Find a patient": "F", "Status": "S", "Only": "O",
+        "Statistics of signed cases": "T",
+    }  # fmt: skip
+    assert keys_of_buttons(page) == {
+        "Previous": "P", "Next": "N", "Open": "Enter", "Assign to me": "A",
+    }  # fmt: skip
+
+
+def test_the_worklist_is_walked_and_a_case_opened_by_keys(room, page):
+    folder, address = room
+    page.goto(f"{address}/worklist")
+    page.get_by_text("Statistics of signed cases", exact=True).wait_for()  # the last of the page
+    first = page.get_by_text("(the first)")
+    names = {case.name for case in cases(AvatarStore(folder))[0]}
+    shown = lambda name: page.locator(".stMarkdown strong", has_text=name)  # noqa: E731
+    seen = [next(n for n in names if shown(n).count())]
+    page.get_by_text("Research use only").click()
+    page.keyboard.press("n")
+    first.wait_for(state="detached")
+    (then,) = {n for n in names if shown(n).count()}
+    assert then not in seen
+    page.keyboard.press("p")
+    shown(seen[0]).wait_for()
+    page.keyboard.press("n")
+    shown(then).wait_for()
+    page.keyboard.press("t")
+    page.get_by_text("Only independently drawn masks say that").wait_for()
+    page.keyboard.press("f")
+    page.keyboard.type("nta")  # typed, no keys
+    expect(page.get_by_role("textbox", name="Find a patient")).to_have_value("nta")
+    page.keyboard.press("Control+A")
+    page.keyboard.press("Delete")
+    page.keyboard.press("Enter")
+    page.get_by_text("Research use only").click()
+    page.keyboard.press("Enter")
+    ready(page)
+    assert page.evaluate("window.avatarEditor.data.patient") == then.split(",")[0]
 
 
 def pull(page, name, which, by):
@@ -420,7 +478,12 @@ def test_two_people_on_one_case_get_a_conflict_and_choose(room, page, choice):
     for _ in range(2):
         page.keyboard.press("y")
     assert np.array_equal(drawn(page), mine)
-    page.get_by_role("button", name=choice).click()
+    if choice == "Take theirs":
+        page.get_by_role("button", name=choice).wait_for()
+        page.locator("canvas.nv").focus()
+        page.keyboard.press("Shift+T")
+    else:
+        page.get_by_role("button", name=choice).click()
     latest = theirs + (choice == "Keep mine on top")
     page.wait_for_function(f"window.avatarEditor.data.version === {latest}")
     page.wait_for_function("!window.avatarEditor.dirty && !window.avatarEditor.busy")
