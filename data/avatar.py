@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from data.clinical import ClinicalRecord
+from data.diagnosis import Diagnosis
 from data.genomics import VariantSet
 from data.imaging import LabelTable, TumorVolume
 from data.prognosis import Calibration, SurvivalPrediction, VolumeForecast
@@ -85,6 +86,9 @@ class Avatar(BaseModel):
     origin: Origin
     record: ClinicalRecord
     prior_class: str
+    diagnosis: Diagnosis | None = Field(
+        default=None, description="integrated, where the site has a table for it"
+    )
     scans: tuple[Scan, ...] = ()
     planning: Planning = Planning()
     variants: VariantSet | None = None

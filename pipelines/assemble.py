@@ -142,6 +142,7 @@ def run_study(
         origin=study.origin,
         record=record,
         prior_class=prior,
+        diagnosis=diagnosis if site is glioma.SITE else None,
         scans=scans,
         planning=planning,
         variants=loaded.variants,

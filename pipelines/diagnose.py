@@ -6,9 +6,10 @@ import re
 from functools import cache
 
 from data.clinical import ClinicalRecord, Markers, Presence
+from data.diagnosis import Diagnosis
 from data.genomics import Variant, VariantSet
 from models.genomics.conditions import Finding, Findings
-from models.genomics.diagnosis import Diagnosis, DiagnosisTable, diagnose
+from models.genomics.diagnosis import DiagnosisTable, diagnose
 from pipelines.config import diagnosis_table
 
 HISTONES = ("H3-3A", "H3F3A", "H3C2", "HIST1H3B", "H3C3", "HIST1H3C")

@@ -17,8 +17,7 @@ from typing import Literal, final
 from typing_extensions import override
 
 from data.clinical import Presence
-
-Truth = Literal["yes", "no", "unknown"]
+from data.diagnosis import Truth
 
 
 @dataclass(frozen=True)

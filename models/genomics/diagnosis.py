@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf
 
 from data.clinical import Presence
-from models.genomics.conditions import Condition, Findings, Holds, Truth, condition
+from data.diagnosis import Diagnosis, Grade, Step
+from models.genomics.conditions import Condition, Findings, Holds, condition
 
-Grade = Literal[1, 2, 3, 4]
 Written = Annotated[InstanceOf[Condition], BeforeValidator(condition)]
 """A condition as YAML writes it."""
 
@@ -63,39 +63,6 @@ class DiagnosisTable(_Part):
     def words(self, name: str) -> str:
         """A finding as people call it."""
         return self.findings[name]
-
-
-class Step(_Part):
-    """One rule on the way to a diagnosis."""
-
-    diagnosis: str
-    truth: Truth
-    evidence: tuple[str, ...] = Field(description="findings with their state and source")
-    missing: tuple[str, ...] = Field(description="tests that could still decide it")
-
-
-class Diagnosis(_Part):
-    """The answer of a table, with how it came about."""
-
-    name: str
-    grade: Grade | None
-    suffix: Literal["NOS", "NEC"] | None
-    prior: str
-    provisional: tuple[str, ...] = Field(
-        description="what was taken for granted or may change the grade"
-    )
-    missing: tuple[str, ...] = Field(description="tests that would tell more")
-    trace: tuple[Step, ...]
-    table: str
-    as_of: str
-    source: str
-
-    @property
-    def title(self) -> str:
-        """As a report says it: entity, suffix, grade."""
-        suffix = "" if self.suffix is None else f", {self.suffix}"
-        grade = "" if self.grade is None else f", CNS WHO grade {self.grade}"
-        return f"{self.name}{suffix}{grade}"
 
 
 def diagnose(
