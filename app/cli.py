@@ -23,6 +23,7 @@ from app.bring_in import (
     taken,
     wrote_study,
 )
+from app.knowledge import app as knowledge_app
 from app.options import DEFAULT_STORE, JsonOption, StoreOption
 from app.pacs import app as pacs_app
 from app.plan import plan
@@ -54,6 +55,7 @@ app.add_typer(train_app, name="train")
 app.add_typer(reproduce_app, name="reproduce")
 app.add_typer(review_app, name="review")
 app.add_typer(pacs_app, name="pacs")
+app.add_typer(knowledge_app, name="knowledge")
 app.command()(plan)
 
 STEPS = 9
@@ -388,6 +390,23 @@ def train_survival(cohort: Path, output: Path) -> None:
         f"{model.patients} patients, {model.events} deaths, out-of-fold concordance "
         f"{model.concordance_out_of_fold}"
     )
+
+
+@train_app.command("recurrence")
+def train_recurrence(
+    mafs: list[Path],
+    output: Annotated[Path, typer.Option(help="The table to write.")],
+    source: Annotated[
+        str, typer.Option(help="Which cohorts they are, for the table's first line.")
+    ],
+) -> None:
+    """Count in how many patients each protein change of the panel's genes is seen, in MAFs of cohorts."""
+    from pipelines.knowledge import gene_table
+    from pipelines.recurrence import patients_by_change, write_recurrence
+
+    found = patients_by_change(mafs, gene_table())
+    write_recurrence(output, found, source)
+    out.print(f"{len(found)} changes seen in two patients or more: {output}")
 
 
 @train_app.command("segmenter")

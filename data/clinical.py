@@ -35,6 +35,21 @@ class Markers(BaseModel):
     microvascular_proliferation: Presence = "untested"
 
 
+class ReportedAlteration(BaseModel):
+    """What an assay said of something that a list of small variants cannot hold.
+
+    ``gene`` of a signature is TMB-H or MSI-H.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    gene: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*$")
+    kind: Literal["amplification", "deletion", "fusion", "promoter methylation", "signature"]
+    partner: str | None = Field(default=None, description="of a fusion")
+    result: Presence
+    method: str = Field(default="", description="the assay, as IHC, FISH or an RNA panel")
+
+
 class ClinicalRecord(BaseModel):
     """One patient's record. ``None`` and ``untested`` mean not known."""
 
@@ -55,6 +70,7 @@ class ClinicalRecord(BaseModel):
     followup_days: float | None = Field(default=None, ge=0)
     vital_status: Literal["alive", "dead"] | None = None
     markers: Markers = Markers()
+    reported: tuple[ReportedAlteration, ...] = ()
     timeline: Timeline = Timeline()
 
     @property

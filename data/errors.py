@@ -53,5 +53,9 @@ class SampleError(AvatarError):
     """Public sample material could not be obtained or fails its checksum."""
 
 
+class KnowledgeError(AvatarError):
+    """A knowledge base cannot be used as given."""
+
+
 class PacsError(AvatarError):
     """A PACS does not answer, or not as asked."""

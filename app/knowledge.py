@@ -1,0 +1,64 @@
+"""``avatar knowledge``: what is known of alterations, and from when."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from app.options import DEFAULT_STORE, JsonOption, StoreOption
+from data.store import AvatarStore
+
+app = typer.Typer(help="Knowledge on alterations: sources and imports.", no_args_is_help=True)
+import_app = typer.Typer(help="Bring in a knowledge base.", no_args_is_help=True)
+app.add_typer(import_app, name="import")
+
+AsOfOption = Annotated[
+    str | None, typer.Option("--as-of", help="Date of the file, where its name does not tell it.")
+]
+FileArgument = Annotated[
+    Path, typer.Argument(help="CIViC's ClinicalEvidenceSummaries, TSV, plain or gzipped.")
+]
+
+
+@import_app.command("civic")
+def import_civic_(
+    file: FileArgument,
+    store: StoreOption = DEFAULT_STORE,
+    as_of: AsOfOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read CIViC's clinical evidence (CC0) into a store, in place of an earlier import."""
+    from pipelines.knowledge import import_civic
+
+    with AvatarStore(store) as opened:
+        found = import_civic(file, opened, as_of)
+    if as_json:
+        told = {"statements": len(found.statements), "left_out": dict(found.left_out)}
+        typer.echo(json.dumps(told, indent=1))
+        return
+    typer.echo(
+        f"{len(found.statements)} statements of CIViC as of {found.statements[0].as_of} in {store}"
+    )
+    for reason, count in found.left_out.items():
+        typer.echo(f"  left out: {count} ({reason})")
+
+
+@app.command("list")
+def list_(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
+    """The sources that interpretations are made with, their date, and how much of each is understood."""
+    from pipelines.knowledge import knowledge_of
+
+    with AvatarStore(store) as opened:
+        sources = knowledge_of(opened).sources
+    if as_json:
+        typer.echo(json.dumps([s.model_dump(mode="json") for s in sources], indent=1))
+        return
+    table = Table("source", "as of", "statements", "not understood", title="Knowledge")
+    for s in sources:
+        table.add_row(s.name, s.as_of, str(s.statements), str(s.not_understood))
+    Console().print(table)

@@ -1,0 +1,134 @@
+"""CIViC's clinical evidence as it is published: tab-separated, CC0, in the columns of then and of now."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from data.errors import KnowledgeError
+from data.evidence import Effect, Level, Statement
+from data.files import is_gzipped
+
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "variant": ("variant", "molecular_profile"),
+    "disease": ("disease",),
+    "therapies": ("drugs", "therapies"),
+    "type": ("evidence_type",),
+    "direction": ("evidence_direction",),
+    "level": ("evidence_level",),
+    "significance": ("clinical_significance", "significance"),
+    "status": ("evidence_status",),
+    "id": ("evidence_id",),
+    "origin": ("variant_origin",),
+}
+"""Names of a column: until 2022, and since."""
+EFFECTS: Mapping[tuple[str, str], Effect] = {
+    ("predictive", "sensitivity/response"): "sensitivity",
+    ("predictive", "sensitivityresponse"): "sensitivity",
+    ("predictive", "resistance"): "resistance",
+    ("predictive", "reduced sensitivity"): "resistance",
+    ("diagnostic", "positive"): "diagnostic",
+    ("prognostic", "better outcome"): "better outcome",
+    ("prognostic", "poor outcome"): "worse outcome",
+}
+"""What is read, of statements that support it."""
+LEVELS = tuple(level for level in get_args(Level) if level != "approval")
+MAX_BYTES = 200_000_000
+_DATED = re.compile(r"\d{4}-\d{2}(-\d{2})?")
+
+
+@dataclass(frozen=True)
+class CivicImport:
+    """What was read, and how many rows were left out and why."""
+
+    statements: tuple[Statement, ...]
+    left_out: Mapping[str, int]
+
+
+def read_civic(path: Path, as_of: str | None = None) -> CivicImport:
+    """Accepted statements of CIViC's file of clinical evidence that support an effect.
+
+    Args:
+        path: ``…ClinicalEvidenceSummaries.tsv``, plain or gzipped.
+        as_of: its date (YYYY-MM or YYYY-MM-DD), where its name does not tell it.
+
+    Raises:
+        KnowledgeError: another file, a damaged one, or a date that is not told.
+    """
+    dated = _DATED.search(path.name)
+    when = as_of or (dated[0] if dated else None)
+    if when is None or not _DATED.fullmatch(when):
+        raise KnowledgeError(
+            f"{path}: its date is not in its name; say as of when it is with --as-of YYYY-MM-DD"
+        )
+    left_out: dict[str, int] = {}
+    found = []
+    for number, row in enumerate(_rows(path), 2):
+        read = _statement(row, when, f"{path}, line {number}")
+        if isinstance(read, str):
+            left_out[read] = left_out.get(read, 0) + 1
+        else:
+            found.append(read)
+    return CivicImport(tuple(found), left_out)
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        raise KnowledgeError(f"{path}: there is no such file")
+    if path.stat().st_size > MAX_BYTES:
+        raise KnowledgeError(
+            f"{path}: is larger than {MAX_BYTES:,} bytes, which CIViC's files are not"
+        )
+    try:
+        with (
+            gzip.open(path, "rt", newline="") if is_gzipped(path) else path.open(newline="") as file
+        ):
+            reader = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+            names = {
+                column: next((n for n in given if n in (reader.fieldnames or ())), None)
+                for column, given in COLUMNS.items()
+            }
+            if missing := [column for column, name in names.items() if name is None]:
+                raise KnowledgeError(
+                    f"{path}: has no column {', '.join(missing)}; give CIViC's ClinicalEvidenceSummaries"
+                )
+            has_gene = "gene" in (reader.fieldnames or ())
+            return [
+                {c: (row.get(n or "") or "").strip() for c, n in names.items()}
+                | {"gene": (row["gene"] or "").strip() if has_gene else ""}
+                for row in reader
+            ]
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        raise KnowledgeError(f"{path}: cannot be read ({error}); download it again") from error
+
+
+def _statement(row: Mapping[str, str], as_of: str, where: str) -> Statement | str:
+    """A row as a statement, or why it is left out."""
+    if row["status"] != "accepted":
+        return "not accepted by CIViC's editors"
+    effect = EFFECTS.get((row["type"].lower(), row["significance"].lower()))
+    if row["direction"] != "Supports":
+        return "does not support what it is about"
+    if effect is None:
+        return "no effect that is read (predisposing, functional, or not told)"
+    level = next((level for level in LEVELS if level == row["level"]), None)
+    if level is None:
+        raise KnowledgeError(f"{where}: evidence level {row['level']!r}; it is A to E")
+    gene, variant = row["gene"], row["variant"]
+    if not gene:  # since 2022 a molecular profile has the gene before the variant
+        gene, _, variant = variant.partition(" ")
+    if not gene or not variant:
+        return "no alteration is named"
+    if re.search(r"\b(AND|OR|NOT)\b", variant):
+        return "more than one alteration at once"
+    return Statement(
+        gene=gene, alteration=variant, disease=row["disease"] or "cancer", effect=effect,
+        needs_germline="germline" in row["origin"].lower() and "somatic" not in row["origin"].lower(),
+        therapies=tuple(t.strip() for t in row["therapies"].split(",") if t.strip()), level=level,
+        source="CIViC", reference=f"EID{row['id']}", as_of=as_of,
+    )  # fmt: skip

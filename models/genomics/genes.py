@@ -1,0 +1,65 @@
+"""What has to be known of genes to read knowledge about them: their role, other names, exons."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Role = Literal["oncogene", "tumor suppressor", "both"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Exon(_Part):
+    """Codons of an exon on the MANE Select transcript, first and last included."""
+
+    codons: tuple[int, int]
+    coding: tuple[int, int] | None = Field(
+        default=None, description="coding bases, for an exon that is known to be skipped"
+    )
+
+
+class Gene(_Part):
+    """A gene of the panel."""
+
+    role: Role
+    aliases: tuple[str, ...] = ()
+    exons: dict[int, Exon] = Field(default_factory=dict)
+    domains: dict[str, tuple[int, int]] = Field(
+        default_factory=dict, description="codons of domains that are critical and well established"
+    )
+
+    established: tuple[str, ...] = Field(
+        default=(), description="changes that drive tumors, a choice"
+    )
+    numbered_apart: dict[str, int] = Field(
+        default_factory=dict,
+        description="residues by which another transcript in use is ahead in the conserved part",
+    )
+
+    @property
+    def can_be_lost(self) -> bool:
+        """Whether losing it drives tumors."""
+        return self.role != "oncogene"
+
+
+class GeneTable(_Part):
+    """Genes by symbol."""
+
+    as_of: str
+    source: str
+    genes: dict[str, Gene]
+
+    def find(self, symbol: str) -> Gene | None:
+        """By symbol or an earlier one."""
+        return self.genes.get(self.current(symbol))
+
+    def current(self, symbol: str) -> str:
+        """The symbol in use for what may be an earlier one."""
+        if symbol in self.genes:
+            return symbol
+        named = (name for name, gene in self.genes.items() if symbol in gene.aliases)
+        return next(named, symbol)

@@ -1,0 +1,160 @@
+"""Oncogenicity of small variants by points (ClinGen, CGC and VICC: Horak 2022, PMC9081216).
+
+Of its criteria those are used that can be decided offline from a call, the gene's role and a table of
+recurrence; functional studies and computed predictions are not, so that sums are rather too low than too
+high. The published limits of recurrence are for 24,592 tumors; those here are for a table of some thousands, and
+both counts are said with each point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from data.evidence import Alteration, Oncogenicity, Point
+from models.genomics.genes import Gene, GeneTable
+from models.genomics.patterns import change_of, is_null
+from models.genomics.protein import ProteinChange, protein_change
+
+COMMON, FREQUENT = 0.01, 0.05
+"""Population frequencies that speak against (SBS1, SBVS1)."""
+HOT_CODON, HOT_CHANGE = 20, 3
+"""Patients of the table with a change at the codon, and with this change (OS3)."""
+WARM_CHANGE, SEEN_CHANGE = 3, 2
+"""Patients with this change at a codon that is less than hot (OM3), and few (OP3)."""
+
+
+@dataclass(frozen=True)
+class Recurrence:
+    """In how many patients each protein change of a gene was seen.
+
+    Args:
+        changes: patients by gene and change in one-letter code.
+        source: of the table.
+    """
+
+    changes: Mapping[tuple[str, str], int]
+    source: str
+    codons: Mapping[tuple[str, int], int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Count substitutions by codon."""
+        codons: dict[tuple[str, int], int] = {}
+        for (gene, written), patients in self.changes.items():
+            change = protein_change(written)
+            if change is not None and change.kind == "substitution":
+                codons[gene, change.start] = codons.get((gene, change.start), 0) + patients
+        object.__setattr__(self, "codons", codons)
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Counts points.
+
+    Args:
+        genes: roles and domains.
+        recurrence: how often what was seen.
+        established: changes that are known to drive tumors, by gene.
+    """
+
+    genes: GeneTable
+    recurrence: Recurrence
+    established: Mapping[str, frozenset[str]]
+
+    def is_established(self, symbol: str, change: str) -> bool:
+        """Whether a change of a gene is known to drive tumors, or seen in very many."""
+        gene = self.genes.current(symbol)
+        seen = self.recurrence.changes.get((gene, change), 0) >= HOT_CHANGE
+        return seen or change in self.established.get(gene, frozenset())
+
+    def points(self, alteration: Alteration, *, hypermutated: bool = False) -> Oncogenicity:
+        """The criteria that a small variant meets."""
+        gene = self.genes.find(alteration.gene)
+        change = change_of(alteration)
+        met = [*self._population(alteration), *self._silent(alteration, change)]
+        if gene is not None:
+            met += self._null(alteration, gene, hypermutated)
+            met += self._known(alteration, change)
+            met += self._recurrent(alteration, change)
+            met += self._place(gene, change, met)
+        return Oncogenicity(points=tuple(met))
+
+    def _population(self, alteration: Alteration) -> Iterable[Point]:
+        frequency = None if alteration.variant is None else alteration.variant.population_frequency
+        if frequency is None:
+            return
+        if frequency >= FREQUENT:
+            yield Point(
+                code="SBVS1", points=-8, reason=f"{frequency:.2%} of the population have it"
+            )
+        elif frequency >= COMMON:
+            yield Point(code="SBS1", points=-4, reason=f"{frequency:.2%} of the population have it")
+
+    def _silent(self, alteration: Alteration, change: ProteinChange | None) -> Iterable[Point]:
+        if is_silent(alteration, change):
+            yield Point(code="SBP2", points=-1, reason="synonymous, off the splice sites")
+
+    def _null(self, alteration: Alteration, gene: Gene, hypermutated: bool) -> Iterable[Point]:
+        if not gene.can_be_lost or not is_null(alteration):
+            return
+        reason = f"leaves no working protein of {alteration.gene}, a tumor suppressor"
+        if hypermutated:
+            yield Point(
+                code="OVS1", points=4, reason=reason + "; half, since a hypermutated tumor hits many by chance"
+            )  # fmt: skip
+        else:
+            yield Point(code="OVS1", points=8, reason=reason)
+
+    def _known(self, alteration: Alteration, change: ProteinChange | None) -> Iterable[Point]:
+        written = None if alteration.variant is None else alteration.variant.protein_change
+        known = self.established.get(self.genes.current(alteration.gene), frozenset())
+        if written in known:
+            yield Point(code="OS1", points=4, reason=f"{written} is established")
+        elif change is not None and change.kind == "substitution":
+            same = [k for k in known if k.startswith(f"{change.reference}{change.start}")]
+            others = [
+                k for k in same if (other := protein_change(k)) and other.start == change.start
+            ]
+            if others:
+                yield Point(
+                    code="OM4", points=2, reason=f"the residue of {sorted(others)[0]}, which is established"
+                )  # fmt: skip
+
+    def _recurrent(self, alteration: Alteration, change: ProteinChange | None) -> Iterable[Point]:
+        if change is None or change.kind == "synonymous" or alteration.variant is None:
+            return
+        gene = self.genes.current(alteration.gene)
+        same = self.recurrence.changes.get((gene, alteration.variant.protein_change or ""), 0)
+        codon = self.recurrence.codons.get((gene, change.start), 0)
+        told = f"{same} patients with it, {codon} with a change of the codon ({self.recurrence.source})"
+        if codon >= HOT_CODON and same >= HOT_CHANGE:
+            yield Point(code="OS3", points=4, reason=told)
+        elif same >= WARM_CHANGE:
+            yield Point(code="OM3", points=2, reason=told)
+        elif same >= SEEN_CHANGE:
+            yield Point(code="OP3", points=1, reason=told)
+
+    def _place(
+        self, gene: Gene, change: ProteinChange | None, met: Iterable[Point]
+    ) -> Iterable[Point]:
+        codes = {point.code for point in met}
+        if change is None or change.kind == "synonymous":
+            return
+        if change.net_length not in (None, 0) and "OVS1" not in codes:
+            yield Point(code="OM2", points=2, reason="changes the length of the protein in frame")
+        if codes & {"OS1", "OS3", "OVS1"}:
+            return  # the rules count a domain only where nothing stronger does
+        for name, (first, last) in gene.domains.items():
+            if first <= change.start <= last:
+                yield Point(code="OM1", points=2, reason=f"in the {name}")
+
+
+def is_silent(alteration: Alteration, change: ProteinChange | None) -> bool:
+    """Whether a small variant changes neither protein nor splice site."""
+    variant = alteration.variant
+    if variant is None:
+        return False
+    terms = variant.consequence or ""
+    if "splice" in terms:
+        return False
+    return "synonymous" in terms or (change is not None and change.kind == "synonymous")

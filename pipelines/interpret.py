@@ -1,0 +1,94 @@
+"""From variants and record to a patient's alterations, each with its tier and what that rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from data.clinical import ClinicalRecord
+from data.diagnosis import Diagnosis
+from data.evidence import Alteration, Interpretation, Kind
+from data.genomics import Variant, VariantSet
+from models.genomics.diseases import DiseaseGraph
+from models.genomics.protein import renumbered
+from models.genomics.tiers import TIERS
+from pipelines.knowledge import Knowledge
+
+FROM_MARKERS: dict[str, tuple[str, Kind]] = {
+    "egfr_amplification": ("EGFR", "amplification"),
+    "cdkn2a_homozygous_deletion": ("CDKN2A", "deletion"),
+    "mgmt_methylation": ("MGMT", "promoter methylation"),
+}
+"""Markers that knowledge speaks of and that no list of small variants holds."""
+GERMLINE = "germline"
+
+
+def disease_of(
+    record: ClinicalRecord, diagnosis: Diagnosis | None, graph: DiseaseGraph
+) -> str | None:
+    """The patient's disease in the graph: the integrated diagnosis with its grade before the record's words."""
+    said = []
+    if diagnosis is not None:
+        said = [f"{diagnosis.name}, grade {diagnosis.grade}", diagnosis.name]
+    found = (graph.find(name) for name in [*said, record.diagnosis or ""])
+    return next((disease.name for disease in found if disease is not None), None)
+
+
+def alterations_of(
+    record: ClinicalRecord, variants: VariantSet | None, knowledge: Knowledge
+) -> tuple[tuple[Alteration, ...], int]:
+    """What the tumor shows that knowledge may speak of, and how many variants lie outside the panel's genes.
+
+    Variants that failed a filter are among them: a filter may mark what matters, it does not remove it.
+    """
+    found, outside = [], 0
+    for variant in variants.variants if variants else ():
+        if variant.gene and knowledge.interpreter.knows(variant.gene):
+            found.append(of_variant(variant, knowledge))
+        else:
+            outside += 1
+    for name, (gene, kind) in FROM_MARKERS.items():
+        if getattr(record.markers, name) == "present":
+            found.append(Alteration(gene=gene, kind=kind, source="record"))
+    for assay in record.reported:
+        if assay.result == "present":
+            told = assay.method or "record"
+            found.append(
+                Alteration(gene=assay.gene, kind=assay.kind, partner=assay.partner, source=told)
+            )
+    return tuple(found), outside
+
+
+def of_variant(variant: Variant, knowledge: Knowledge) -> Alteration:
+    """A small variant as an alteration, numbered as knowledge numbers it."""
+    interpreter = knowledge.interpreter
+    gene = interpreter.genes.find(variant.gene or "")
+    source = "variants"
+    if gene is not None and variant.protein_change:
+        ahead = gene.numbered_apart.get((variant.transcript or "").partition(".")[0], 0)
+        usual = renumbered(variant.protein_change, -ahead)
+        if ahead and interpreter.judge.is_established(variant.gene or "", usual):
+            source = f"variants ({variant.protein_change} on {variant.transcript})"
+            variant = variant.model_copy(update={"hgvs_protein": f"p.{usual}"})
+    is_germline = None if variant.status is None else variant.status.lower() == GERMLINE
+    return Alteration(
+        gene=variant.gene or "", kind="small variant", variant=variant, is_germline=is_germline,
+        source=source,
+    )  # fmt: skip
+
+
+def interpret(
+    alterations: Iterable[Alteration],
+    disease: str | None,
+    knowledge: Knowledge,
+    *,
+    hypermutated: bool = False,
+) -> tuple[Interpretation, ...]:
+    """Each alteration with its tier, the strongest first, and within a tier the more oncogenic."""
+    interpreter = knowledge.interpreter
+    found = [interpreter.interpret(a, disease, hypermutated=hypermutated) for a in alterations]
+    return tuple(sorted(found, key=_order))
+
+
+def _order(found: Interpretation) -> tuple[int, int, str]:
+    points = 0 if found.oncogenicity is None else found.oncogenicity.total
+    return TIERS.index(found.tier), -points, found.alteration.name
