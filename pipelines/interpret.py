@@ -66,7 +66,7 @@ def of_variant(variant: Variant, knowledge: Knowledge) -> Alteration:
     if gene is not None and variant.protein_change:
         ahead = gene.numbered_apart.get((variant.transcript or "").partition(".")[0], 0)
         usual = renumbered(variant.protein_change, -ahead)
-        if ahead and interpreter.judge.is_established(variant.gene or "", usual):
+        if ahead and interpreter.judge.is_hotspot(variant.gene or "", usual):
             source = f"variants ({variant.protein_change} on {variant.transcript})"
             variant = variant.model_copy(update={"hgvs_protein": f"p.{usual}"})
     is_germline = None if variant.status is None else variant.status.lower() == GERMLINE

@@ -20,7 +20,7 @@ from data.store import AvatarStore
 from models.genomics.diseases import DiseaseGraph
 from models.genomics.genes import GeneTable
 from models.genomics.oncogenicity import Judge, Recurrence
-from models.genomics.tiers import Interpreter, established_changes
+from models.genomics.tiers import Interpreter, known_active
 from pipelines.config import CONFIGS
 from pipelines.recurrence import read_recurrence
 
@@ -147,7 +147,7 @@ def knowledge_from(named: dict[str, tuple[Statement, ...]]) -> Knowledge:
     """An interpreter of given statements by source."""
     statements = [s for group in named.values() for s in group]
     genes = gene_table()
-    judge = Judge(genes, recurrence(), established_changes(statements, genes))
+    judge = Judge(genes, recurrence(), known_active(statements, genes))
     interpreter = Interpreter(statements, genes, disease_graph(), judge)
     return Knowledge(
         interpreter, tuple(_source(name, group, interpreter) for name, group in named.items())

@@ -32,9 +32,10 @@ class Gene(_Part):
         default_factory=dict, description="codons of domains that are critical and well established"
     )
 
-    established: tuple[str, ...] = Field(
-        default=(), description="changes that drive tumors, a choice"
+    hotspots: tuple[str, ...] = Field(
+        default=(), description="whose activity is well studied, a choice"
     )
+    active: tuple[str, ...] = Field(default=(), description="classes of changes known to be active")
     numbered_apart: dict[str, int] = Field(
         default_factory=dict,
         description="residues by which another transcript in use is ahead in the conserved part",

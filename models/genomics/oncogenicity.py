@@ -2,18 +2,19 @@
 
 Of its criteria those are used that can be decided offline from a call, the gene's role and a table of
 recurrence; functional studies and computed predictions are not, so that sums are rather too low than too
-high. The published limits of recurrence are for 24,592 tumors; those here are for a table of some thousands, and
-both counts are said with each point.
+high. The published limits of recurrence are for 24,592 tumors; those here are for a table of some thousands,
+and both counts are said with each point.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from data.evidence import Alteration, Oncogenicity, Point
 from models.genomics.genes import Gene, GeneTable
-from models.genomics.patterns import change_of, is_null
+from models.genomics.patterns import Pattern, change_of, is_null
 from models.genomics.protein import ProteinChange, protein_change
 
 COMMON, FREQUENT = 0.01, 0.05
@@ -52,20 +53,19 @@ class Judge:
     """Counts points.
 
     Args:
-        genes: roles and domains.
+        genes: roles, domains, hotspots.
         recurrence: how often what was seen.
-        established: changes that are known to drive tumors, by gene.
+        established: what is known to be active, by gene.
     """
 
     genes: GeneTable
     recurrence: Recurrence
-    established: Mapping[str, frozenset[str]]
+    established: Mapping[str, Sequence[Pattern]]
 
-    def is_established(self, symbol: str, change: str) -> bool:
-        """Whether a change of a gene is known to drive tumors, or seen in very many."""
-        gene = self.genes.current(symbol)
-        seen = self.recurrence.changes.get((gene, change), 0) >= HOT_CHANGE
-        return seen or change in self.established.get(gene, frozenset())
+    def is_hotspot(self, symbol: str, change: str) -> bool:
+        """Whether a change in one-letter code is a known hotspot of a gene."""
+        gene = self.genes.find(symbol)
+        return gene is not None and change in gene.hotspots
 
     def points(self, alteration: Alteration, *, hypermutated: bool = False) -> Oncogenicity:
         """The criteria that a small variant meets."""
@@ -74,8 +74,8 @@ class Judge:
         met = [*self._population(alteration), *self._silent(alteration, change)]
         if gene is not None:
             met += self._null(alteration, gene, hypermutated)
-            met += self._known(alteration, change)
-            met += self._recurrent(alteration, change)
+            met += self._known(alteration, gene, change)
+            met += self._recurrent(alteration, gene, change)
             met += self._place(gene, change, met)
         return Oncogenicity(points=tuple(met))
 
@@ -105,29 +105,36 @@ class Judge:
         else:
             yield Point(code="OVS1", points=8, reason=reason)
 
-    def _known(self, alteration: Alteration, change: ProteinChange | None) -> Iterable[Point]:
+    def _known(
+        self, alteration: Alteration, gene: Gene, change: ProteinChange | None
+    ) -> Iterable[Point]:
         written = None if alteration.variant is None else alteration.variant.protein_change
-        known = self.established.get(self.genes.current(alteration.gene), frozenset())
-        if written in known:
-            yield Point(code="OS1", points=4, reason=f"{written} is established")
+        known = self.established.get(self.genes.current(alteration.gene), ())
+        if written in gene.hotspots:
+            yield Point(code="OS2", points=4, reason="its activity is well studied")
+        elif any(pattern.fits(alteration, oncogenic=False) for pattern in known):
+            yield Point(code="OS2", points=4, reason="of a class whose activity is established")
         elif change is not None and change.kind == "substitution":
-            same = [k for k in known if k.startswith(f"{change.reference}{change.start}")]
-            others = [
-                k for k in same if (other := protein_change(k)) and other.start == change.start
-            ]
+            place = re.compile(rf"{change.reference}{change.start}[A-Z]")
+            others = [other for other in gene.hotspots if place.fullmatch(other)]
             if others:
-                yield Point(
-                    code="OM4", points=2, reason=f"the residue of {sorted(others)[0]}, which is established"
-                )  # fmt: skip
+                yield Point(code="OM4", points=2, reason=f"the residue of {others[0]}, a hotspot")
 
-    def _recurrent(self, alteration: Alteration, change: ProteinChange | None) -> Iterable[Point]:
+    def _recurrent(
+        self, alteration: Alteration, gene: Gene, change: ProteinChange | None
+    ) -> Iterable[Point]:
         if change is None or change.kind == "synonymous" or alteration.variant is None:
             return
-        gene = self.genes.current(alteration.gene)
-        same = self.recurrence.changes.get((gene, alteration.variant.protein_change or ""), 0)
-        codon = self.recurrence.codons.get((gene, change.start), 0)
+        symbol, written = (
+            self.genes.current(alteration.gene),
+            alteration.variant.protein_change or "",
+        )
+        same = self.recurrence.changes.get((symbol, written), 0)
+        codon = self.recurrence.codons.get((symbol, change.start), 0)
         told = f"{same} patients with it, {codon} with a change of the codon ({self.recurrence.source})"
-        if codon >= HOT_CODON and same >= HOT_CHANGE:
+        if written in gene.hotspots:
+            yield Point(code="OS3", points=4, reason=f"a hotspot; {told}")
+        elif codon >= HOT_CODON and same >= HOT_CHANGE:
             yield Point(code="OS3", points=4, reason=told)
         elif same >= WARM_CHANGE:
             yield Point(code="OM3", points=2, reason=told)
@@ -142,7 +149,7 @@ class Judge:
             return
         if change.net_length not in (None, 0) and "OVS1" not in codes:
             yield Point(code="OM2", points=2, reason="changes the length of the protein in frame")
-        if codes & {"OS1", "OS3", "OVS1"}:
+        if codes & {"OS2", "OS3", "OVS1", "OM4"}:
             return  # the rules count a domain only where nothing stronger does
         for name, (first, last) in gene.domains.items():
             if first <= change.start <= last:

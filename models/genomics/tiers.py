@@ -25,7 +25,7 @@ from data.evidence import (
 from models.genomics.diseases import DiseaseGraph
 from models.genomics.genes import GeneTable
 from models.genomics.oncogenicity import COMMON, Judge, is_silent
-from models.genomics.patterns import ExactChange, Pattern, change_of, pattern
+from models.genomics.patterns import Codon, ExactChange, Pattern, change_of, pattern
 
 HERE: dict[Level, Tier] = {
     "approval": "I-A", "A": "I-A", "B": "I-B", "C": "II-C", "D": "II-D", "E": "III",
@@ -204,16 +204,21 @@ def _sentence(best: Support) -> str:
     return f"{against}{what}: {held} in {where}; by {best.precision}"
 
 
-def established_changes(
+def known_active(
     statements: Iterable[Statement], genes: GeneTable
-) -> dict[str, frozenset[str]]:
-    """Exact changes that count as known drivers, by gene: of the table, approvals and validated evidence."""
-    found = {symbol: set(gene.established) for symbol, gene in genes.genes.items()}
+) -> dict[str, tuple[Pattern, ...]]:
+    """What is known to be active, by gene: classes of the table, and what approvals and validated evidence name
+    more closely than by the gene as a whole.
+    """
+    found: dict[str, list[Pattern]] = {}
+    for symbol, gene in genes.genes.items():
+        read = (pattern(written, symbol, gene) for written in gene.active)
+        found[symbol] = [one for one in read if one is not None]
     for statement in statements:
         if statement.level not in ("approval", "A") or statement.effect != "sensitivity":
             continue
         symbol = genes.current(statement.gene)
-        read = pattern(statement.alteration, statement.gene, genes.find(symbol))
-        if isinstance(read, ExactChange):
-            found.setdefault(symbol, set()).add(read.written)
-    return {gene: frozenset(changes) for gene, changes in found.items()}
+        named = pattern(statement.alteration, statement.gene, genes.find(symbol))
+        if isinstance(named, ExactChange | Codon):
+            found.setdefault(symbol, []).append(named)
+    return {symbol: tuple(patterns) for symbol, patterns in found.items()}
