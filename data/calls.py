@@ -40,6 +40,7 @@ SCHEMA = pa.schema(
         "impact": TEXT,
         "hgvs_coding": TEXT,
         "hgvs_protein": TEXT,
+        "context": TEXT,  # reference bases: five before the position, then from it on
         "population_frequency": pa.float32(),  # the highest that the annotation gives
     }
 )

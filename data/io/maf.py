@@ -44,6 +44,7 @@ OPTIONAL = {
     "tumor_ref_depth": ("t_ref_count",),
     "tumor_alt_depth": ("t_alt_count",),
     "vaf": ("t_vaf",),
+    "context": ("CONTEXT",),
     "normal_depth": ("n_depth",),
     "normal_ref_depth": ("n_ref_count",),
     "normal_alt_depth": ("n_alt_count",),
@@ -220,7 +221,15 @@ def _table(frame: pd.DataFrame) -> pa.Table:
         "population_frequency": _number(frame, "population_frequency"),
     } | {
         name: _text(frame, name)
-        for name in ("id", "filters", "gene", "transcript", "hgvs_coding", "hgvs_protein")
+        for name in (
+            "id",
+            "filters",
+            "gene",
+            "transcript",
+            "hgvs_coding",
+            "hgvs_protein",
+            "context",
+        )
     }
     arrays = [
         pa.nulls(len(frame), field.type)

@@ -191,7 +191,7 @@ def test_each_alteration_has_its_tier_and_says_why(alteration, disease, tier, wo
 def test_resistance_stands_apart_and_counts_in_the_same_tier():
     (found,) = interpret([small("EGFR", "T790M")], LUAD, KNOWLEDGE)
     assert found.tier == "I-A"
-    assert [s.statement.therapies for s in found.support][0] == ("osimertinib",)
+    assert next(s.statement.therapies for s in found.support) == ("osimertinib",)
     assert [s.statement.therapies for s in found.resistance] == [("gefitinib",)]
 
 

@@ -80,6 +80,7 @@ def rows(
         "normal_alt_depth": _column(
             None if normal is None else normal.alternates[row, allele], pa.int32(), len(row)
         ),
+        "context": pa.nulls(len(row), pa.string()),
         **effects(batch, annotator),
     }
     table = pa.table({name: columns[name] for name in SCHEMA.names}, schema=SCHEMA)
