@@ -23,6 +23,7 @@ from app.bring_in import (
     taken,
     wrote_study,
 )
+from app.genomics import app as genomics_app
 from app.knowledge import app as knowledge_app
 from app.options import DEFAULT_STORE, JsonOption, StoreOption
 from app.pacs import app as pacs_app
@@ -55,6 +56,7 @@ app.add_typer(train_app, name="train")
 app.add_typer(reproduce_app, name="reproduce")
 app.add_typer(review_app, name="review")
 app.add_typer(pacs_app, name="pacs")
+app.add_typer(genomics_app, name="genomics")
 app.add_typer(knowledge_app, name="knowledge")
 app.command()(plan)
 

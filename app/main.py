@@ -30,6 +30,12 @@ pages = [
     ),
     st.Page(SCREENS / "avatar.py", title="Avatar", icon=":material/person:", url_path="avatar"),
     st.Page(
+        SCREENS / "genomics.py",
+        title="Genomics",
+        icon=":material/genetics:",
+        url_path="genomics",
+    ),
+    st.Page(
         SCREENS / "simulate.py", title="Simulate", icon=":material/timeline:", url_path="simulate"
     ),
 ]

@@ -108,7 +108,8 @@ def avatar_table(avatar: Avatar) -> Table:
             f"{v.gene} {v.protein_change}" for v in avatar.variants.variants if v.alters_protein
         ]
         table.add_row(
-            "Variants", f"{len(avatar.variants.variants)}: {escape(', '.join(named[:6]))} ..."
+            "Variants",
+            f"{avatar.calls.rows if avatar.calls else 0} calls; {escape(', '.join(named[:6]))}",
         )
     table.add_row("Prior class", avatar.prior_class)
     if avatar.survival:

@@ -10,8 +10,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from data.burden import MutationBurden
 from data.clinical import ClinicalRecord
 from data.diagnosis import Diagnosis
+from data.evidence import Interpretation, KnowledgeSource
 from data.genomics import VariantSet
 from data.imaging import LabelTable, TumorVolume
 from data.prognosis import Calibration, SurvivalPrediction, VolumeForecast
@@ -31,6 +33,15 @@ class VolumeRef(BaseModel):
     shape: tuple[int, int, int]
     spacing_mm: tuple[float, float, float]
     frame_of_reference_uid: str | None = None
+
+
+class TableRef(BaseModel):
+    """A stored table: the sha256 of its file and how many rows it has."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    rows: int = Field(ge=0)
 
 
 class Scan(BaseModel):
@@ -91,7 +102,15 @@ class Avatar(BaseModel):
     )
     scans: tuple[Scan, ...] = ()
     planning: Planning = Planning()
-    variants: VariantSet | None = None
+    variants: VariantSet | None = Field(
+        default=None, description="those in genes that something is known of; all are in ``calls``"
+    )
+    calls: TableRef | None = Field(default=None, description="every call, by data.calls.SCHEMA")
+    burden: MutationBurden | None = None
+    interpretations: tuple[Interpretation, ...] = ()
+    knowledge: tuple[KnowledgeSource, ...] = Field(
+        default=(), description="what the interpretations rest on"
+    )
     survival: SurvivalPrediction | None = None
     calibration: Calibration | None = None
     forecasts: tuple[VolumeForecast, ...] = ()

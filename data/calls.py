@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from data.genomics import Build, Variant, VariantSet
@@ -76,6 +77,14 @@ class Calls:
     def where(self, keep: NDArray[np.bool_]) -> Calls:
         """The rows where ``keep`` is true."""
         return replace(self, table=self.table.filter(pa.array(keep)))
+
+    def in_genes(self, known: Callable[[str], bool]) -> Calls:
+        """The rows whose gene is known."""
+        genes = self.table["gene"].combine_chunks().dictionary_encode()
+        listed = genes.dictionary.to_pylist()
+        named = pa.array([bool(name) and known(name) for name in listed], pa.bool_())
+        at = pc.fill_null(named.take(genes.indices), False)
+        return self.where(np.asarray(at))
 
     def texts(self, column: str) -> NDArray[np.object_]:
         """A column of text, None where it is not known."""

@@ -16,6 +16,8 @@ Precision = Literal["protein change", "codon", "exon or class", "gene"]
 """How closely a statement names an alteration, the closest first."""
 Tier = Literal["I-A", "I-B", "II-C", "II-D", "III", "IV"]
 """Of AMP/ASCO/CAP (Li 2017, doi:10.1016/j.jmoldx.2016.10.002); I-A is the strongest."""
+STRONG: tuple[Tier, ...] = ("I-A", "I-B", "II-C", "II-D")
+"""Tier I and II: what no filter may hide."""
 Kind = Literal[
     "small variant", "amplification", "deletion", "fusion", "promoter methylation", "signature"
 ]

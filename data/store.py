@@ -9,12 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import ValidationError
 from sqlalchemy import String, Text, create_engine, event, select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from data.avatar import Avatar, VolumeRef
+from data.avatar import Avatar, TableRef, VolumeRef
 from data.errors import ConflictError, StoreError
 from data.files import replace_atomically, sha256_file
 from data.imaging import Volume
@@ -51,7 +53,7 @@ class _ReviewRow(_Base):
 
 
 class AvatarStore:
-    """One folder: ``avatars.sqlite`` and ``volumes/``.
+    """One folder: ``avatars.sqlite``, ``volumes/`` and ``tables/``.
 
     Args:
         folder: made if it is not there, unless ``must_exist``.
@@ -75,8 +77,9 @@ class AvatarStore:
             raise StoreError(
                 f"{folder}: cannot be used as a store ({getattr(error, 'orig', error)}); choose another folder"
             ) from error
-        for leftover in (folder / "volumes").glob("*/.tmp-*"):
-            leftover.unlink(missing_ok=True)
+        for kind in ("volumes", "tables"):
+            for leftover in (folder / kind).glob("*/.tmp-*"):
+                leftover.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Release the database."""
@@ -101,16 +104,51 @@ class AvatarStore:
                 "of another version, move the folder away and run the studies again"
             ) from error
 
+    def put_table(self, table: pa.Table) -> TableRef:
+        """Keep a table; the same table twice is one file."""
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd")
+        content = sink.getvalue().to_pybytes()
+        digest = hashlib.sha256(content).hexdigest()
+        self._put_file(self.table_path(digest), content, digest)
+        return TableRef(sha256=digest, rows=table.num_rows)
+
+    def table_path(self, sha256: str) -> Path:
+        """Where the table of this digest is, or would be."""
+        return self.folder / "tables" / sha256[:2] / f"{sha256}.parquet"
+
+    def table(self, ref: TableRef) -> pa.Table:
+        """Read a table back.
+
+        Raises:
+            StoreError: the file is gone or no longer what its name says.
+        """
+        content = self._file(self.table_path(ref.sha256), ref.sha256, "table")
+        return pq.read_table(pa.BufferReader(content))
+
+    def _put_file(self, path: Path, content: bytes, digest: str) -> None:
+        if path.exists() and sha256_file(path) == digest:
+            return
+        try:
+            replace_atomically(path, content)
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be written ({error.strerror})") from error
+
+    def _file(self, path: Path, digest: str, kind: str) -> bytes:
+        if not path.exists():
+            raise StoreError(f"{path}: the {kind} is missing from the store; run the study again")
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise StoreError(
+                f"{path}: the file was changed after it was stored; run the study again"
+            )
+        return content
+
     def put_volume(self, volume: Volume) -> VolumeRef:
         """Keep a volume; the same volume twice is one file."""
         content = encode_nifti(volume)
         digest = hashlib.sha256(content).hexdigest()
-        path = self.volume_path(digest)
-        if not (path.exists() and sha256_file(path) == digest):
-            try:
-                replace_atomically(path, content)
-            except OSError as error:
-                raise StoreError(f"{path}: cannot be written ({error.strerror})") from error
+        self._put_file(self.volume_path(digest), content, digest)
         i, j, k = volume.shape
         x, y, z = (round(v, 6) for v in volume.spacing_mm)
         return VolumeRef(
@@ -130,14 +168,7 @@ class AvatarStore:
         Raises:
             StoreError: the file is gone or no longer what its name says.
         """
-        path = self.volume_path(ref.sha256)
-        if not path.exists():
-            raise StoreError(f"{path}: the volume is missing from the store; run the study again")
-        content = path.read_bytes()
-        if hashlib.sha256(content).hexdigest() != ref.sha256:
-            raise StoreError(
-                f"{path}: the file was changed after it was stored; run the study again"
-            )
+        content = self._file(self.volume_path(ref.sha256), ref.sha256, "volume")
         stored = decode_nifti(content)
         return Volume(stored.array, stored.affine, ref.frame_of_reference_uid)
 

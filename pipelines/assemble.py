@@ -32,7 +32,7 @@ from pipelines.config import (
     survival_model,
     twin_prior,
 )
-from pipelines.diagnose import findings_of, integrated_diagnosis, markers_found
+from pipelines.genomics import genomics_of
 from pipelines.heads import Seen, seen_by_networks, without_negatives
 from pipelines.ingest import LoadedScan, LoadedStudy, ingest
 from pipelines.planning import keep_planning
@@ -117,14 +117,19 @@ def run_study(
         _with_tissue(store, site, view, result, watch)
         for (view, _), result in zip(seen, drawn, strict=True)
     )
-    markers = markers_found(loaded.record, findings_of(loaded.record, loaded.variants))
-    record = loaded.record.model_copy(update={"markers": markers})
-    diagnosis = integrated_diagnosis(loaded.record, loaded.variants)
-    prior = diagnosis.prior if site.has_prior else "none"
-    notes = _annotation(loaded, markers, prior)
-    watch(StepReport("annotate", notes.note or "no variants", False))
+    genomics = genomics_of(
+        store,
+        loaded.record,
+        loaded.calls,
+        tuple(s for part in ("record", "variants") for s in loaded.sources.get(part, ())),
+        capture_mb=None if study.variants is None else study.variants.capture_mb,
+        is_glioma=site is glioma.SITE,
+    )
+    record, markers = genomics.record, genomics.record.markers
+    prior = genomics.diagnosis.prior if site.has_prior else "none"
+    watch(StepReport("annotate", f"{genomics.provenance.note}; prior class {prior}", False))
     parts = [p for _, standing in seen for p in standing]
-    parts += [p for r in results for p in r.provenance] + [notes]
+    parts += [p for r in results for p in r.provenance] + [genomics.provenance]
     survival, calibrated, forecasts = None, None, None
     scans = tuple(r.scan for r in results)
     latest = max(scans, key=lambda s: s.day)
@@ -142,10 +147,14 @@ def run_study(
         origin=study.origin,
         record=record,
         prior_class=prior,
-        diagnosis=diagnosis if site is glioma.SITE else None,
+        diagnosis=genomics.diagnosis if site is glioma.SITE else None,
         scans=scans,
         planning=planning,
-        variants=loaded.variants,
+        variants=genomics.variants,
+        calls=genomics.calls,
+        burden=genomics.burden,
+        interpretations=genomics.interpretations,
+        knowledge=genomics.knowledge,
         survival=survival.prediction if survival else None,
         calibration=calibrated.calibration if calibrated else None,
         forecasts=forecasts.forecasts if forecasts else (),
@@ -159,7 +168,7 @@ def run_study(
 
 def _read_summary(loaded: LoadedStudy) -> str:
     sequences = sorted({name for scan in loaded.scans for name in scan.sequences})
-    variants = f", {len(loaded.variants.variants)} variants" if loaded.variants else ", no variants"
+    variants = ", no variants" if loaded.calls is None else f", {len(loaded.calls)} variants"
     return f"{len(loaded.scans)} scan(s) with {', '.join(sequences)}{variants}"
 
 
@@ -331,29 +340,6 @@ def _with_tissue(
     return _ScanResult(
         scan=scan.model_copy(update={"tissue": found.tissue}),
         provenance=(*result.provenance, found.provenance),
-    )
-
-
-def _annotation(loaded: LoadedStudy, markers: Markers, prior: str) -> Provenance:
-    from_calls = markers.idh_mutation != loaded.record.markers.idh_mutation
-    found = loaded.variants
-    note = f"prior class {prior}"
-    if found:
-        altering = sum(v.alters_protein for v in found.variants)
-        note = (
-            f"{len(found.variants)} variants, {altering} protein-altering; tumor sample "
-            f"{found.tumor_sample} (by {found.roles_from}); " + note
-        )
-    if from_calls:
-        note += "; IDH status read from the variant calls"
-    return Provenance(
-        step="annotate",
-        method="annotations of the file itself (VEP CSQ)",
-        sources=tuple(
-            s for part, group in loaded.sources.items() if part != "planning" for s in group
-        ),
-        versions=versions_of("pysam"),
-        note=note,
     )
 
 

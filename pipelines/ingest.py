@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from data.calls import Calls
 from data.clinical import ClinicalRecord
 from data.errors import ImageError
 from data.files import sha256_file
-from data.genomics import VariantSet
 from data.imaging import Segmentation, Volume
 from data.io.dicom import read_dicom_series
 from data.io.nifti import read_nifti, read_segmentation
@@ -21,7 +21,7 @@ from data.io.rtdose import read_rtdose
 from data.io.rtstruct import read_rtstruct
 from data.io.structured import read_clinical, read_regimen
 from data.io.study import Focus, PlanningFiles, ScanFiles, StudyFile
-from data.io.vcf import read_vcf
+from data.io.variants import read_variants
 from data.provenance import Source, digest_of
 from data.treatment import Regimen
 from pipelines.sites.base import Site
@@ -69,7 +69,7 @@ class LoadedStudy:
     file: StudyFile
     scans: tuple[LoadedScan, ...]
     record: ClinicalRecord
-    variants: VariantSet | None
+    calls: Calls | None
     given: Regimen | None = None
     planning: LoadedPlanning = LoadedPlanning()
     sources: dict[str, tuple[Source, ...]] = field(default_factory=dict)
@@ -95,13 +95,14 @@ def ingest(folder: Path, study: StudyFile, site: Site) -> LoadedStudy:
     if study.record is not None:
         record = read_clinical(folder / study.record, study.patient_id)
         sources["record"] = (source_of("record", folder / study.record),)
-    variants = None
+    calls = None
     if study.variants is not None:
-        variants = read_vcf(
+        calls = read_variants(
             folder / study.variants.file,
             tumor_sample=study.variants.tumor_sample,
             normal_sample=study.variants.normal_sample,
-        ).variant_set()
+            build=study.variants.build,
+        )
         sources["variants"] = (source_of("variants", folder / study.variants.file),)
     given = None
     if study.given is not None:
@@ -112,7 +113,7 @@ def ingest(folder: Path, study: StudyFile, site: Site) -> LoadedStudy:
     planning = _read_planning(folder, study.planning, next(iter(latest.sequences.values())))
     if study.planning.named:
         sources["planning"] = tuple(source_of("planning", folder / p) for p in study.planning.named)
-    return LoadedStudy(study, scans, record, variants, given, planning, sources)
+    return LoadedStudy(study, scans, record, calls, given, planning, sources)
 
 
 def _read_scan(folder: Path, scan: ScanFiles, site: Site) -> LoadedScan:

@@ -35,17 +35,16 @@ def disease_of(
 
 def alterations_of(
     record: ClinicalRecord, variants: VariantSet | None, knowledge: Knowledge
-) -> tuple[tuple[Alteration, ...], int]:
-    """What the tumor shows that knowledge may speak of, and how many variants lie outside the panel's genes.
+) -> tuple[Alteration, ...]:
+    """What the tumor shows that knowledge may speak of.
 
     Variants that failed a filter are among them: a filter may mark what matters, it does not remove it.
     """
-    found, outside = [], 0
-    for variant in variants.variants if variants else ():
-        if variant.gene and knowledge.interpreter.knows(variant.gene):
-            found.append(of_variant(variant, knowledge))
-        else:
-            outside += 1
+    found = [
+        of_variant(variant, knowledge)
+        for variant in (variants.variants if variants else ())
+        if variant.gene and knowledge.interpreter.knows(variant.gene)
+    ]
     for name, (gene, kind) in FROM_MARKERS.items():
         if getattr(record.markers, name) == "present":
             found.append(Alteration(gene=gene, kind=kind, source="record"))
@@ -55,7 +54,7 @@ def alterations_of(
             found.append(
                 Alteration(gene=assay.gene, kind=assay.kind, partner=assay.partner, source=told)
             )
-    return tuple(found), outside
+    return tuple(found)
 
 
 def of_variant(variant: Variant, knowledge: Knowledge) -> Alteration:

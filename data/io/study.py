@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from data.avatar import Origin
 from data.errors import StudyError
+from data.genomics import Build
 from data.imaging import SEQUENCES
 from data.io.structured import read_model
 
@@ -50,11 +51,18 @@ class ScanFiles(_Part):
 
 
 class VariantFile(_Part):
-    """A VCF and, where its header does not say, which sample is which."""
+    """A VCF or MAF and, where it does not say, which sample is which and of which build it is."""
 
     file: Path
     tumor_sample: str | None = None
     normal_sample: str | None = None
+    build: Build | None = None
+    capture_mb: float | None = Field(
+        default=None,
+        gt=0,
+        le=4000,
+        description="megabases that were sequenced, for mutations per Mb",
+    )
 
 
 class PlanningFiles(_Part):

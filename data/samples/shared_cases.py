@@ -10,6 +10,8 @@ from data.clinical import ClinicalRecord
 from data.errors import SampleError
 from data.files import replace_atomically
 
+CAPTURE_MB = 35.0
+"""Of the TCGA exomes."""
 SEQUENCES = ("t1", "t1c", "t2", "flair")
 
 
@@ -29,7 +31,7 @@ def write_tcga_study(shared: Path, record: ClinicalRecord, folder: Path) -> Path
         "patient_id": patient,
         "site": "glioma",
         "scans": [{"sequences": {s: str(case / f"{patient}_{s}.nii.gz") for s in SEQUENCES}}],
-        "variants": {"file": str(case / f"{patient}.vcf.gz")},
+        "variants": {"file": str(case / f"{patient}.vcf.gz"), "capture_mb": CAPTURE_MB},
         "record": "record.yaml",
     }
     write_yaml(folder / "record.yaml", record.model_dump(mode="json", exclude_none=True))

@@ -1,0 +1,100 @@
+"""``avatar genomics``: what a patient's variants mean, and why two runs differ."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from app.options import DEFAULT_STORE, JsonOption, StoreOption
+from data.avatar import Avatar
+from data.evidence import STRONG
+from data.store import AvatarStore
+
+app = typer.Typer(help="Variants, diagnosis and evidence of a patient.", no_args_is_help=True)
+out = Console()
+
+PatientArgument = Annotated[str, typer.Argument(help="Patient id in the store.")]
+OtherOption = Annotated[Path, typer.Option("--with", help="The other store, with the later run.")]
+EveryOption = Annotated[bool, typer.Option("--all", help="Tier III and IV too.")]
+
+
+@app.command("show")
+def show(
+    patient: PatientArgument,
+    store: StoreOption = DEFAULT_STORE,
+    every: EveryOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Integrated diagnosis with its missing tests, mutations as a whole, and alterations by tier."""
+    with AvatarStore(store, must_exist=True) as opened:
+        avatar = opened.get(patient)
+    if as_json:
+        parts = {"patient_id", "diagnosis", "burden", "interpretations", "knowledge"}
+        typer.echo(avatar.model_dump_json(indent=1, include=parts))
+        return
+    out.print(_diagnosis(avatar), highlight=False)
+    found = [i for i in avatar.interpretations if every or i.tier in STRONG]
+    table = Table("tier", "alteration", "why", "oncogenicity", title=f"{len(found)} alterations")
+    for one in found:
+        said = one.oncogenicity
+        points = "-" if said is None else f"{said.category} ({said.total:+d})"
+        table.add_row(one.tier, escape(one.alteration.name), escape(one.reason), points)
+    out.print(table)
+    for source in avatar.knowledge:
+        out.print(f"knowledge: {source.name} as of {source.as_of}, {source.statements} statements")
+
+
+def _diagnosis(avatar: Avatar) -> str:
+    found = avatar.diagnosis
+    if found is None:
+        return f"{avatar.patient_id}: {escape(avatar.record.diagnosis or 'diagnosis unknown')}"
+    lines = [f"{avatar.patient_id}: {escape(found.title)} ({escape(found.table)}, {found.as_of})"]
+    if found.missing:
+        lines.append(f"  not tested: {escape(', '.join(found.missing))}")
+    lines += [f"  provisional: {escape(doubt)}" for doubt in found.provisional]
+    burden = avatar.burden
+    if burden is not None and burden.mutations is not None:
+        rate = burden.mutations
+        lines.append(
+            f"  {rate.per_mb:.1f} nonsynonymous mutations per Mb (95 % interval {rate.low:.1f} to "
+            f"{rate.high:.1f})"
+        )
+    lines += [f"  {h.pattern}: {escape(h.reason)}" for h in (burden.hints if burden else ())]
+    return "\n".join(lines)
+
+
+@app.command("diff")
+def diff(
+    patient: PatientArgument,
+    other: OtherOption,
+    store: StoreOption = DEFAULT_STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """Why two runs of a patient differ: files, knowledge and versions, and what moved each tier."""
+    from pipelines.genomics_diff import differences
+
+    with (
+        AvatarStore(store, must_exist=True) as first,
+        AvatarStore(other, must_exist=True) as second,
+    ):
+        found = differences(first.get(patient), second.get(patient))
+    if as_json:
+        typer.echo(json.dumps(asdict(found), indent=1))
+        return
+    if not found.causes and not found.changes:
+        out.print("Both runs say the same, from the same files and knowledge.")
+        return
+    for cause in found.causes:
+        out.print(f"input: {escape(cause)}", highlight=False)
+    table = Table("what", "before", "after", "why", title=f"{len(found.changes)} differences")
+    for change in found.changes:
+        why = escape("\n".join(change.why)) or "-"
+        table.add_row(escape(change.what), change.before, change.after, why)
+    out.print(table)

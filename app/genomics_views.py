@@ -1,0 +1,267 @@
+"""What the genomics page shows: words, rows and figures of a diagnosis, tiers, calls and burden."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from app.views import plain
+from data.avatar import Avatar
+from data.burden import MutationBurden
+from data.calls import Calls
+from data.diagnosis import Diagnosis
+from data.evidence import STRONG, Interpretation, KnowledgeSource, Support
+from models.genomics.fraction import interval
+from models.genomics.ledger import Ledger
+from models.genomics.patterns import change_of
+from models.genomics.spectrum import CHANNELS, EXCHANGES
+
+TINTS = {"I-A": "red", "I-B": "orange", "II-C": "blue", "II-D": "blue", "III": "gray", "IV": "gray"}
+TIER_COLORS = {
+    "I-A": "#b3262e", "I-B": "#d97706", "II-C": "#1f77a4", "II-D": "#7fb2cf", "III": "#8a8f98", "IV": "#c9ccd1",
+}  # fmt: skip
+EXCHANGE_COLORS = ("#1fbeee", "#1b1b1b", "#e52926", "#bdbdbd", "#a1ce63", "#edb6c2")
+"""As COSMIC draws them."""
+TRUTHS = {"yes": "holds", "no": "does not hold", "unknown": "not decided"}
+LEVELS = {
+    "approval": "approved", "A": "validated (A)", "B": "clinical (B)", "C": "case studies (C)",
+    "D": "preclinical (D)", "E": "inferential (E)",
+}  # fmt: skip
+OLD_MONTHS = 12
+
+
+def trace_rows(diagnosis: Diagnosis) -> list[dict[str, str]]:
+    """Each rule up to the one that held."""
+    return [
+        {
+            "Rule": step.diagnosis,
+            "Result": TRUTHS[step.truth],
+            "Because": "; ".join(step.evidence) or "-",
+            "Could still decide it": ", ".join(step.missing) or "-",
+        }
+        for step in diagnosis.trace
+    ]
+
+
+def age_words(sources: Iterable[KnowledgeSource], today: date) -> list[tuple[str, bool]]:
+    """How old each source is, and whether that is old."""
+    told = []
+    for source in sources:
+        year, month, *_ = (*map(int, source.as_of.split("-")[:2]), 1)
+        months = 12 * (today.year - year) + today.month - month
+        age = f"{months} months" if months < 24 else f"{months / 12:.0f} years"
+        told.append((f"{source.name} as of {source.as_of} ({age} old)", months > OLD_MONTHS))
+    return told
+
+
+def strong(found: Sequence[Interpretation]) -> list[Interpretation]:
+    """Tier I and II."""
+    return [one for one in found if one.tier in STRONG]
+
+
+def support_rows(supports: Sequence[Support]) -> list[dict[str, str]]:
+    """Statements, the strongest first."""
+    return [
+        {
+            "Therapy or effect": ", ".join(s.statement.therapies) or s.statement.effect,
+            "Says": s.statement.effect,
+            "Evidence": LEVELS[s.statement.level],
+            "Disease": s.statement.disease
+            + ("" if s.kinship == "same" else f" ({s.kinship}{_steps(s)})"),
+            "Names": f"{s.statement.alteration} (by {s.precision})",
+            "Setting": s.statement.setting or "-",
+            "Source": f"{s.statement.source} {s.statement.reference}, {s.statement.as_of}",
+        }
+        for s in supports
+    ]
+
+
+def _steps(support: Support) -> str:
+    return "" if support.steps is None else f", {support.steps} steps"
+
+
+def headline(found: Interpretation) -> str:
+    """A card's first line: name, tier, fraction."""
+    variant = found.alteration.variant
+    vaf = "" if variant is None or variant.vaf is None else f" VAF {100 * variant.vaf:.0f} %"
+    return f"**{plain(found.alteration.name)}** :{TINTS[found.tier]}-badge[{found.tier}]{vaf}"
+
+
+def call_rows(
+    calls: Calls, tiers: Sequence[str], ledger: Ledger, *, removed: bool
+) -> list[dict[str, object]]:
+    """The calls that a ledger keeps, or those that it removed, the strongest tier first."""
+    order = list(TINTS)
+    at = sorted(
+        np.flatnonzero(ledger.kept != removed).tolist(), key=lambda n: order.index(tiers[n])
+    )
+    low, high = _fractions(calls)
+    table = calls.table
+    columns = {name: table[name].take(at).to_pylist() for name in table.column_names}
+    rows = []
+    for place, n in enumerate(at):
+        told = {name: values[place] for name, values in columns.items()}
+        rows.append(
+            {
+                "Tier": tiers[n],
+                "Gene": told["gene"] or "-",
+                "Protein": (told["hgvs_protein"] or "-").rsplit(":", 1)[-1].removeprefix("p."),
+                "Consequence": (told["consequence"] or "not annotated").replace("_", " "),
+                "VAF (%)": None if told["vaf"] is None else round(100 * told["vaf"], 1),
+                "95 % interval": "-"
+                if np.isnan(low[n])
+                else f"{100 * low[n]:.0f} to {100 * high[n]:.0f}",
+                "Depth": told["tumor_depth"],
+                "Filter": told["filters"] or "none applied",
+                "Transcript": (told["transcript"] or "-") + (" (MANE)" if told["is_mane"] else ""),
+                "Position": f"{told['chromosome']}:{told['position']} {told['reference']}>{told['alternate']}",
+            }
+            | ({"Removed by": ledger.removed_by[n]} if removed else {})
+        )
+    return rows
+
+
+def _fractions(calls: Calls) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    counts = (calls.table[name].to_pandas() for name in ("tumor_alt_depth", "tumor_depth"))
+    return interval(*counts)
+
+
+def tiers_of(calls: Calls, found: Iterable[Interpretation]) -> list[str]:
+    """The tier of each call: of its interpretation, or III where nothing is known of its gene."""
+    known = {}
+    for one in found:
+        v = one.alteration.variant
+        if v is not None:
+            known[v.chromosome, v.position, v.reference, v.alternate] = one.tier
+    names = ("chromosome", "position", "reference", "alternate")
+    return [
+        known.get(row, "III")
+        for row in zip(*(calls.table[n].to_pylist() for n in names), strict=True)
+    ]
+
+
+def ledger_rows(ledger: Ledger, total: int) -> list[dict[str, object]]:
+    """What each filter did."""
+    rows: list[dict[str, object]] = [
+        {"Filter": e.name, "Why": e.why, "Removed": e.removed, "Kept despite it": e.kept_despite}
+        for e in ledger.entries
+    ]
+    kept = int(ledger.kept.sum())
+    told = {
+        "Filter": "all of them",
+        "Why": f"{kept} of {total} calls are left",
+        "Removed": total - kept,
+    }
+    return [*rows, told | {"Kept despite it": sum(e.kept_despite for e in ledger.entries)}]
+
+
+def lollipop(found: Sequence[Interpretation], gene: str) -> go.Figure | None:
+    """The changes of one gene along its protein; None where it has none."""
+    spots = []
+    for one in found:
+        change = change_of(one.alteration)
+        if one.alteration.gene == gene and change is not None and one.alteration.variant:
+            spots.append((change.start, one.alteration.variant.vaf or 0.0, one))
+    if not spots:
+        return None
+    figure = go.Figure()
+    for position, height, one in spots:
+        figure.add_shape(
+            type="line",
+            x0=position,
+            x1=position,
+            y0=0,
+            y1=100 * height,
+            line={"color": "#8a8f98", "width": 1.5},
+        )
+        figure.add_trace(
+            go.Scatter(
+                x=[position], y=[100 * height], mode="markers+text", showlegend=False,
+                marker={"size": 12, "color": TIER_COLORS[one.tier]},
+                text=one.alteration.name.split(" ", 1)[-1], textposition="top center",
+            )
+        )  # fmt: skip
+    last = max(s[0] for s in spots)
+    figure.update_layout(
+        height=240, margin={"l": 50, "r": 20, "t": 20, "b": 40},
+        xaxis={"title": f"residue of {gene}", "range": [0, 1.15 * last + 20], "zeroline": False},
+        yaxis={"title": "VAF (%)", "range": [0, 115]},
+    )  # fmt: skip
+    return figure
+
+
+def fraction_figure(calls: Calls, tiers: Sequence[str]) -> go.Figure:
+    """Fractions against depth, by tier."""
+    vaf = 100 * calls.table["vaf"].to_pandas().to_numpy(float)
+    depth = calls.table["tumor_depth"].to_pandas().to_numpy(float)
+    genes, figure = calls.texts("gene"), go.Figure()
+    named = np.array(tiers)
+    for tier, color in reversed(TIER_COLORS.items()):
+        at = named == tier
+        if at.any():
+            figure.add_trace(
+                go.Scattergl(
+                    x=depth[at], y=vaf[at], mode="markers", name=tier, text=genes[at],
+                    marker={"color": color, "size": 6 if tier in ("III", "IV") else 10},
+                    hovertemplate="%{text}: VAF %{y:.0f} %, depth %{x}<extra></extra>",
+                )
+            )  # fmt: skip
+    figure.update_layout(
+        height=240, margin={"l": 50, "r": 20, "t": 20, "b": 40}, legend={"orientation": "h", "y": 1.15},
+        xaxis={"title": "depth in the tumor (reads)", "type": "log"},
+        yaxis={"title": "VAF (%)", "range": [0, 105]},
+    )  # fmt: skip
+    return figure
+
+
+def spectrum_figure(burden: MutationBurden) -> go.Figure:
+    """The 96 channels, or the six exchanges where the neighbours are not known."""
+    figure = go.Figure()
+    for number, (name, color) in enumerate(zip(EXCHANGES, EXCHANGE_COLORS, strict=True)):
+        if burden.spectrum:
+            part = slice(16 * number, 16 * number + 16)
+            labels = [f"{c[0]}{c[2]}{c[6]}" for c in CHANNELS[part]]
+            figure.add_trace(
+                go.Bar(
+                    x=[[name] * 16, labels],
+                    y=burden.spectrum[part],
+                    marker_color=color,
+                    showlegend=False,
+                )
+            )
+        else:
+            figure.add_trace(
+                go.Bar(
+                    x=[name], y=[burden.substitutions[name]], marker_color=color, showlegend=False
+                )
+            )
+    figure.update_layout(
+        height=240,
+        margin={"l": 50, "r": 20, "t": 20, "b": 40},
+        yaxis={"title": "substitutions"},
+        bargap=0.2,
+    )
+    return figure
+
+
+def burden_words(burden: MutationBurden) -> str:
+    """Rates in a sentence."""
+    rate = burden.mutations
+    if rate is None:
+        return "Mutations per Mb: unknown, since the study does not declare its capture (`capture_mb`)."
+    return (
+        f"{rate.per_mb:.1f} nonsynonymous mutations per Mb (95 % interval {rate.low:.1f} to {rate.high:.1f}; "
+        f"{rate.count} in {rate.megabases:g} Mb), {burden.indels} indels."
+    )
+
+
+def genes_shown(avatar: Avatar) -> list[str]:
+    """Genes with a change that can be drawn, those of the strongest tier first."""
+    drawn = (
+        i.alteration.gene for i in avatar.interpretations if change_of(i.alteration) is not None
+    )
+    return list(dict.fromkeys(drawn))

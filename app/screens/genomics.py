@@ -1,0 +1,156 @@
+"""One patient's genomics: what it is, what can be done about it, and every call behind that."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+import streamlit as st
+
+from app.components.keys import FieldKeys
+from app.genomics_views import (
+    age_words,
+    burden_words,
+    call_rows,
+    fraction_figure,
+    genes_shown,
+    headline,
+    ledger_rows,
+    lollipop,
+    spectrum_figure,
+    strong,
+    support_rows,
+    tiers_of,
+    trace_rows,
+)
+from app.state import choose_patient, open_store
+from app.views import plain
+from data.avatar import Avatar
+from data.calls import Calls
+from data.evidence import STRONG, Interpretation
+from models.genomics.ledger import FILTERS, USUAL, filter_calls
+
+PER_PAGE = 500
+PLAIN_CHART = {"displayModeBar": False}
+keys = FieldKeys()
+avatar = choose_patient(keys)
+if avatar is None:
+    st.stop()
+
+
+def _diagnosis(avatar: Avatar) -> None:
+    found = avatar.diagnosis
+    if found is None:
+        st.subheader(
+            f"{avatar.patient_id}: {plain(avatar.record.diagnosis or 'diagnosis unknown')}"
+        )
+        st.caption(
+            "There is no table of integrated diagnoses for this site yet; this is the record's diagnosis."
+        )
+        return
+    st.subheader(f"{avatar.patient_id}: {found.title}")
+    if found.missing:
+        tests = " ".join(f":orange-badge[{plain(test)}]" for test in found.missing)
+        st.markdown(f"**Not tested, and would tell more:** {tests}")
+    for doubt in found.provisional:
+        st.warning(f"Provisional: {doubt}.")
+    with st.expander(f"How this diagnosis was reached ({found.table}, as of {found.as_of})"):
+        st.dataframe(trace_rows(found), hide_index=True)
+        st.caption(
+            f"Source: {found.source}. Record: {plain(avatar.record.diagnosis or 'no diagnosis')}."
+        )
+
+
+def _card(found: Interpretation) -> None:
+    with st.container(border=True):
+        st.markdown(headline(found))
+        st.markdown(plain(found.reason[0].upper() + found.reason[1:]) + ".")
+        if found.resistance:
+            drugs = dict.fromkeys(d for s in found.resistance for d in s.statement.therapies)
+            st.markdown(f":red-badge[Resistance] {plain(', '.join(drugs))}")
+        said = found.oncogenicity
+        if said is not None:
+            reasons = "; ".join(f"{p.code} {p.points:+d}: {p.reason}" for p in said.points)
+            st.caption(f"{said.category.capitalize()} ({said.total:+d} points). {plain(reasons)}")
+        with st.expander(f"{len(found.support) + len(found.resistance)} statements"):
+            st.dataframe(support_rows([*found.support, *found.resistance]), hide_index=True)
+
+
+_diagnosis(avatar)
+for words, is_old in age_words(avatar.knowledge, datetime.now(UTC).date()):
+    st.markdown(f":{'orange' if is_old else 'gray'}-badge[Knowledge: {words}]")
+cards = strong(avatar.interpretations)
+st.markdown(
+    f"**Tier I and II: {len(cards)} of {len(avatar.interpretations)} alterations in known genes**"
+)
+if not cards:
+    st.info(
+        "Nothing that is found has an approval or evidence here. That is no proof that nothing can be done."
+    )
+columns = st.columns(2, gap="small")
+for number, found in enumerate(cards):
+    with columns[number % 2]:
+        _card(found)
+st.caption(
+    "Tiers by AMP/ASCO/CAP, from the project's table of approvals and what was imported; read the label before "
+    "anything follows from it. Research use only."
+)
+if avatar.calls is None or avatar.variants is None:
+    st.info("No variant file in this study: not sequenced, or not given.")
+    keys.listen()
+    st.stop()
+calls = Calls(
+    open_store().table(avatar.calls), avatar.variants.build, "the avatar", avatar.variants.tumor_sample,
+    avatar.variants.normal_sample, avatar.variants.roles_from,
+)  # fmt: skip
+tiers = tiers_of(calls, avatar.interpretations)
+if avatar.burden is not None:
+    left, right = st.columns((1, 1), gap="medium")
+    with left:
+        st.markdown("**Mutations as a whole**")
+        st.markdown(burden_words(avatar.burden))
+        for hint in avatar.burden.hints:
+            st.warning(f"**{hint.pattern}** (a hint, no assay): {hint.reason}.")
+        st.plotly_chart(spectrum_figure(avatar.burden), key="spectrum", config=PLAIN_CHART)
+    with right:
+        st.markdown("**Fractions**")
+        st.plotly_chart(fraction_figure(calls, tiers), key="fractions", config=PLAIN_CHART)
+st.markdown("**Every call**")
+search_, filters_ = st.columns((1, 3), vertical_alignment="bottom")
+wanted = search_.text_input(
+    "Search", placeholder="gene, protein or position",
+    help=keys.help("S", "Search", "Any part of a gene, a protein change, a consequence or a position"),
+).strip().lower()  # fmt: skip
+chosen = filters_.pills(
+    "Filters", list(FILTERS), selection_mode="multi", default=list(USUAL),
+    help=keys.help("I", "Filters", "Tier I and II are never removed, whatever is chosen"),
+)  # fmt: skip
+protected = np.array([tier in STRONG for tier in tiers], bool)
+ledger = filter_calls(calls, protected, chosen)
+st.dataframe(ledger_rows(ledger, len(calls)), hide_index=True)
+removed = st.toggle(
+    "Show what was removed",
+    help=keys.help("R", "Show what was removed", "Each with the filter that removed it"),
+)
+rows = [
+    row
+    for row in call_rows(calls, tiers, ledger, removed=removed)
+    if wanted in " ".join(map(str, row.values())).lower()
+]
+st.dataframe(rows[:PER_PAGE], hide_index=True, height=min(420, 38 + 35 * max(1, len(rows))))
+st.caption(
+    f"{len(rows)} of {len(calls)} calls"
+    + (f", the first {PER_PAGE} shown" if len(rows) > PER_PAGE else "")
+    + f"; build {avatar.variants.build or 'not stated'}; tumor sample "
+    f"{plain(avatar.variants.tumor_sample)} (told by {plain(avatar.variants.roles_from)}). Fractions are of "
+    "reads, with Wilson's interval."
+)
+genes = genes_shown(avatar)
+if genes:
+    gene = st.selectbox(
+        "Gene", genes, help=keys.help("G", "Gene", "Whose changes are drawn along its protein")
+    )
+    drawn = lollipop(avatar.interpretations, gene)
+    if drawn is not None:
+        st.plotly_chart(drawn, key="lollipop", config=PLAIN_CHART)
+keys.listen()

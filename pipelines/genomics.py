@@ -1,0 +1,112 @@
+"""From calls and record to what they mean: markers, diagnosis, tiers and burden, each with its provenance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from data.avatar import TableRef
+from data.burden import MutationBurden
+from data.calls import Calls
+from data.clinical import ClinicalRecord
+from data.diagnosis import Diagnosis
+from data.evidence import STRONG, Interpretation, KnowledgeSource
+from data.genomics import VariantSet
+from data.provenance import Provenance, Source, versions_of
+from data.store import AvatarStore
+from models.genomics.burden import burden
+from pipelines.diagnose import findings_of, integrated_diagnosis, markers_found
+from pipelines.interpret import alterations_of, disease_of, interpret
+from pipelines.knowledge import knowledge_of
+
+
+@dataclass(frozen=True)
+class Genomics:
+    """What a run keeps of a patient's genomics.
+
+    Args:
+        record: the given one, with markers that the variants add.
+        variants: those in genes that something is known of.
+        calls: all of them.
+    """
+
+    record: ClinicalRecord
+    diagnosis: Diagnosis
+    variants: VariantSet | None
+    calls: TableRef | None
+    burden: MutationBurden | None
+    interpretations: tuple[Interpretation, ...]
+    knowledge: tuple[KnowledgeSource, ...]
+    provenance: Provenance
+
+
+def genomics_of(
+    store: AvatarStore,
+    record: ClinicalRecord,
+    calls: Calls | None,
+    sources: tuple[Source, ...],
+    *,
+    capture_mb: float | None,
+    is_glioma: bool,
+) -> Genomics:
+    """Everything that follows from a patient's calls and record.
+
+    Args:
+        store: where the calls are kept, and whose imported knowledge counts.
+        record: as given.
+        calls: of the tumor; None where it was not sequenced.
+        sources: the files of both.
+        capture_mb: megabases that were sequenced; None where it is not declared.
+        is_glioma: whether the table of diagnoses applies.
+    """
+    knowledge = knowledge_of(store)
+    variants = None if calls is None else calls.in_genes(knowledge.interpreter.knows).variant_set()
+    markers = markers_found(record, findings_of(record, variants))
+    diagnosis = integrated_diagnosis(record, variants)
+    found = record.model_copy(update={"markers": markers})
+    disease = disease_of(found, diagnosis if is_glioma else None, knowledge.interpreter.diseases)
+    counted = None if calls is None else burden(calls, capture_mb)
+    interpretations = interpret(
+        alterations_of(found, variants, knowledge),
+        disease,
+        knowledge,
+        hypermutated=counted is not None and counted.is_hypermutated,
+    )
+    annotator = (calls and calls.annotator) or "none"
+    from_calls = markers.idh_mutation != record.markers.idh_mutation
+    return Genomics(
+        record=found,
+        diagnosis=diagnosis,
+        variants=variants,
+        calls=None if calls is None else store.put_table(calls.table),
+        burden=counted,
+        interpretations=interpretations,
+        knowledge=knowledge.sources if interpretations else (),
+        provenance=Provenance(
+            step="annotate",
+            method=f"annotations of the file itself ({annotator}); WHO CNS5 by table; tiers by AMP/ASCO/CAP",
+            sources=sources,
+            settings={s.name: f"as of {s.as_of}" for s in knowledge.sources} | {"disease": disease},
+            versions=versions_of("pysam", "pyarrow"),
+            note=_note(calls, variants, interpretations, from_calls),
+        ),
+    )
+
+
+def _note(
+    calls: Calls | None,
+    variants: VariantSet | None,
+    interpretations: tuple[Interpretation, ...],
+    from_calls: bool,
+) -> str:
+    parts = []
+    if calls is not None and variants is not None:
+        parts.append(
+            f"{len(calls)} calls, {len(variants.variants)} in genes that are known here; tumor sample "
+            f"{calls.tumor_sample} (by {calls.roles_from})"
+        )
+    strong = sum(found.tier in STRONG for found in interpretations)
+    if interpretations:
+        parts.append(f"{strong} of tier I or II")
+    if from_calls:
+        parts.append("IDH status read from the variant calls")
+    return "; ".join(parts) or "no variants"
