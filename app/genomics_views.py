@@ -53,7 +53,7 @@ def age_words(sources: Iterable[KnowledgeSource], today: date) -> list[tuple[str
     for source in sources:
         year, month, *_ = (*map(int, source.as_of.split("-")[:2]), 1)
         months = 12 * (today.year - year) + today.month - month
-        age = f"{months} months" if months < 24 else f"{months / 12:.0f} years"
+        age = f"{months} months" if months < 24 else f"{months // 12} years"
         told.append((f"{source.name} as of {source.as_of} ({age} old)", months > OLD_MONTHS))
     return told
 

@@ -19,7 +19,6 @@ ORIGIN_WORDS = {
     "public-sample": "public sample",
 }
 COLORS = ("#1f77a4", "#d1495b", "#4c956c", "#8d6a9f")
-IMPACT_ORDER = {"HIGH": 0, "MODERATE": 1, "LOW": 2, "MODIFIER": 3}
 PREFERRED = ("t1c", "flair", "t2", "t1", "ct", "pet", "mr")
 
 
@@ -93,41 +92,6 @@ def measurement_rows(scan: Scan) -> list[dict[str, str]]:
             }
         )
     return rows
-
-
-def variant_rows(avatar: Avatar, *, all_variants: bool) -> list[dict[str, object]]:
-    """Variants, strongest consequence first; only protein-altering ones unless all are asked for."""
-    chosen = [
-        v
-        for v in (avatar.variants.variants if avatar.variants else ())
-        if all_variants or v.alters_protein
-    ]
-    chosen.sort(
-        key=lambda v: (_driver_rank(v.gene), IMPACT_ORDER.get(v.impact or "", 4), v.gene or "")
-    )
-    return [
-        {
-            "Gene": v.gene or "-",
-            "Protein": v.protein_change or "-",
-            "Consequence": (v.consequence or "not annotated").replace("_", " "),
-            "VAF (%)": None if v.vaf is None else round(100 * v.vaf, 1),
-            "Depth": v.tumor_depth,
-            "Transcript": v.transcript or "-",
-            "Position": f"{v.chromosome}:{v.position} {v.reference}>{v.alternate}",
-        }
-        for v in chosen
-    ]
-
-
-GLIOMA_GENES = (
-    "IDH1", "IDH2", "TP53", "ATRX", "CIC", "FUBP1", "EGFR", "PTEN", "NF1", "PIK3CA", "PIK3R1",
-    "BRAF", "CDKN2A", "RB1", "NOTCH1", "PDGFRA", "H3-3A",
-)  # fmt: skip
-"""Genes recurrently mutated in diffuse glioma (TCGA 2013, 2015), listed first; no interpretation."""
-
-
-def _driver_rank(gene: str | None) -> int:
-    return GLIOMA_GENES.index(gene) if gene in GLIOMA_GENES else len(GLIOMA_GENES)
 
 
 def window_of(volume: Volume) -> tuple[float, float]:

@@ -6,6 +6,7 @@ import streamlit as st
 
 from app.components.keys import FieldKeys
 from app.components.viewer import volume_viewer
+from app.genomics_views import headline, strong
 from app.state import choose_patient, open_store
 from app.views import (
     ORIGIN_WORDS,
@@ -13,7 +14,6 @@ from app.views import (
     median_survival,
     survival_figure,
     timeline_figure,
-    variant_rows,
 )
 
 keys = FieldKeys()
@@ -81,17 +81,18 @@ shown = {
 }
 tint = {"present": "red", "absent": "green", "untested": "gray"}
 st.markdown(" ".join(f":{tint[state]}-badge[{name}: {state}]" for name, state in shown.items()))
-if avatar.variants is None:
+if avatar.diagnosis is not None:
+    st.markdown(f"Integrated: **{avatar.diagnosis.title}**")
+if avatar.calls is None:
     st.info("No variant file in this study: not sequenced, or not given.")
-else:
-    everything = st.toggle("Show all variants, also those that do not alter a protein")
-    rows = variant_rows(avatar, all_variants=everything)
-    st.dataframe(rows, hide_index=True, height=min(320, 38 + 35 * max(1, len(rows))))
-    st.caption(
-        f"{len(rows)} of {len(avatar.variants.variants)} variants; build "
-        f"{avatar.variants.build or 'not stated'}; tumor sample {avatar.variants.tumor_sample} "
-        f"(told by {avatar.variants.roles_from}). As annotated in the file; not interpreted yet."
-    )
+found = strong(avatar.interpretations)
+tiers = " ".join(headline(one) for one in found)
+st.markdown(f"Tier I and II: {tiers or 'none found'}")
+st.page_link(
+    "screens/genomics.py", label="Open the genomics", icon=":material/genetics:",
+    help=keys.help("G", "Open the genomics", "Diagnosis with its trace, evidence, every call"),
+    query_params={"patient": avatar.patient_id},
+)  # fmt: skip
 with st.expander("Provenance: what every part was made from"):
     for part in avatar.provenance:
         files = (

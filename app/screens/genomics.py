@@ -65,6 +65,8 @@ def _card(found: Interpretation) -> None:
     with st.container(border=True):
         st.markdown(headline(found))
         st.markdown(plain(found.reason[0].upper() + found.reason[1:]) + ".")
+        if found.support and found.support[0].statement.setting:
+            st.markdown(f"Label: {plain(found.support[0].statement.setting)}.")
         if found.resistance:
             drugs = dict.fromkeys(d for s in found.resistance for d in s.statement.therapies)
             st.markdown(f":red-badge[Resistance] {plain(', '.join(drugs))}")
@@ -72,13 +74,20 @@ def _card(found: Interpretation) -> None:
         if said is not None:
             reasons = "; ".join(f"{p.code} {p.points:+d}: {p.reason}" for p in said.points)
             st.caption(f"{said.category.capitalize()} ({said.total:+d} points). {plain(reasons)}")
-        with st.expander(f"{len(found.support) + len(found.resistance)} statements"):
-            st.dataframe(support_rows([*found.support, *found.resistance]), hide_index=True)
+        said_of_it = [*found.support, *found.resistance]
+        with st.expander(
+            "1 statement" if len(said_of_it) == 1 else f"{len(said_of_it)} statements"
+        ):
+            st.dataframe(support_rows(said_of_it), hide_index=True)
 
 
 _diagnosis(avatar)
-for words, is_old in age_words(avatar.knowledge, datetime.now(UTC).date()):
-    st.markdown(f":{'orange' if is_old else 'gray'}-badge[Knowledge: {words}]")
+for hint in avatar.burden.hints if avatar.burden else ():
+    st.warning(f"**{hint.pattern}** (a hint, no assay): {hint.reason}.")
+known = age_words(avatar.knowledge, datetime.now(UTC).date())
+if known:
+    ages = " ".join(f":{'orange' if is_old else 'gray'}-badge[{words}]" for words, is_old in known)
+    st.markdown(f"Knowledge: {ages}")
 cards = strong(avatar.interpretations)
 st.markdown(
     f"**Tier I and II: {len(cards)} of {len(avatar.interpretations)} alterations in known genes**"
@@ -93,7 +102,7 @@ for number, found in enumerate(cards):
         _card(found)
 st.caption(
     "Tiers by AMP/ASCO/CAP, from the project's table of approvals and what was imported; read the label before "
-    "anything follows from it. Research use only."
+    "anything follows from it."
 )
 if avatar.calls is None or avatar.variants is None:
     st.info("No variant file in this study: not sequenced, or not given.")
@@ -109,8 +118,6 @@ if avatar.burden is not None:
     with left:
         st.markdown("**Mutations as a whole**")
         st.markdown(burden_words(avatar.burden))
-        for hint in avatar.burden.hints:
-            st.warning(f"**{hint.pattern}** (a hint, no assay): {hint.reason}.")
         st.plotly_chart(spectrum_figure(avatar.burden), key="spectrum", config=PLAIN_CHART)
     with right:
         st.markdown("**Fractions**")

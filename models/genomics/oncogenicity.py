@@ -133,7 +133,7 @@ class Judge:
         codon = self.recurrence.codons.get((symbol, change.start), 0)
         told = f"{same} patients with it, {codon} with a change of the codon ({self.recurrence.source})"
         if written in gene.hotspots:
-            yield Point(code="OS3", points=4, reason=f"a hotspot; {told}")
+            yield Point(code="OS3", points=4, reason=f"a hotspot; {told}" if same else "a hotspot")
         elif codon >= HOT_CODON and same >= HOT_CHANGE:
             yield Point(code="OS3", points=4, reason=told)
         elif same >= WARM_CHANGE:

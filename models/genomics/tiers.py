@@ -201,7 +201,7 @@ def _sentence(best: Support) -> str:
     else:
         held = f"evidence level {told.level} ({told.source} {told.reference})"
     against = "resistance to " if told.effect == "resistance" else ""
-    return f"{against}{what}: {held} in {where}; by {best.precision}"
+    return f"{against}{what}: {held} in {where}; named by {best.precision}"
 
 
 def known_active(

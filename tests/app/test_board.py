@@ -121,8 +121,8 @@ def test_the_viewer_survives_a_rerun_of_the_page(board, page):
     page.goto(f"{board}/avatar?patient=P1")
     tumor_side(page)
     page.evaluate("window.avatarViewer.marked = true")
-    page.get_by_text("Show all variants").click()
-    page.get_by_text("1 of 1 variants").wait_for()
+    page.get_by_text("Research use only").click()
+    page.keyboard.press("r")  # Streamlit's key: run again
     page.get_by_test_id("stApp").and_(
         page.locator("[data-test-script-state='notRunning']")
     ).wait_for()

@@ -15,7 +15,6 @@ from app.views import (
     plain,
     survival_figure,
     timeline_figure,
-    variant_rows,
     window_of,
 )
 from data.imaging import Volume
@@ -35,10 +34,6 @@ def test_the_patient_row_says_unknown_where_nothing_is_known(avatar):
     assert row.diagnosis == "diagnosis unknown"
     assert row.variants == "IDH1 R132H"
     assert row.tumor.endswith("mL, right")
-
-
-def test_variants_that_alter_no_protein_are_shown_only_when_asked_for(avatar):
-    assert [r["Gene"] for r in variant_rows(avatar, all_variants=False)] == ["IDH1"]
 
 
 def test_figures_carry_a_band_and_units(avatar):

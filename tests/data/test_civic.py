@@ -22,9 +22,10 @@ ROWS = [
     }
     for number, (gene, variant, disease, drugs, kind, direction, level, effect, status, origin) in enumerate(
         [
-            ("GENE1", "A10T", "Glioma", "Onedrug,Twodrug", "Predictive", "Supports", "B", "Sensitivity/Response",
-             "accepted", "Somatic"),
-            ("GENE1", "LOSS", "", "Onedrug", "Predictive", "Supports", "C", "Resistance", "accepted", "Rare Germline"),
+            ("GENE1", "A10T", "Glioma", "Onedrug,Twodrug", "Predictive", "Supports", "B",
+             "Sensitivity/Response", "accepted", "Somatic"),
+            ("GENE1", "LOSS", "", "Onedrug", "Predictive", "Supports", "C",
+             "Resistance", "accepted", "Rare Germline"),
             ("GENE1", "A10T", "", "", "Predictive", "Does Not Support", "B", "Resistance", "accepted", ""),
             ("GENE2", "MUTATION", "", "", "Predisposing", "Supports", "C", "Pathogenic", "accepted", ""),
             ("GENE2", "A1T AND C2G", "", "", "Prognostic", "Supports", "D", "Poor Outcome", "accepted", ""),

@@ -101,7 +101,7 @@ def spliced(gene, coding, term="splice_donor_variant"):
 GOLDEN = {
     # Glioma
     "IDH1 R132H, of this type and grade": (small("IDH1", "R132H"), OLIGO2, "I-A", "vorasidenib: approved"),
-    "IDH1 R132C, any change of the codon": (small("IDH1", "R132C"), ASTRO2, "I-A", "by codon"),
+    "IDH1 R132C, any change of the codon": (small("IDH1", "R132C"), ASTRO2, "I-A", "named by codon"),
     "IDH2 R172K": (small("IDH2", "R172K"), OLIGO2, "I-A", "vorasidenib"),
     "IDH1 R132H, label of another grade": (small("IDH1", "R132H"), OLIGO3, "II-C", "a related tumor type"),
     "IDH1 V178I, not the codon": (small("IDH1", "V178I"), OLIGO2, "III", "no statement names it"),
@@ -127,11 +127,11 @@ GOLDEN = {
     # Lung
     "EGFR L858R": (small("EGFR", "L858R"), LUAD, "I-A", "approved"),
     "EGFR E746_A750del is an exon 19 deletion": (
-        small("EGFR", "E746_A750del", "inframe_deletion"), LUAD, "I-A", "by exon or class"),
+        small("EGFR", "E746_A750del", "inframe_deletion"), LUAD, "I-A", "named by exon or class"),
     "EGFR L747_P753delinsS is one too": (
-        small("EGFR", "L747_P753delinsS", "inframe_deletion"), NSCLC, "I-A", "by exon or class"),
+        small("EGFR", "L747_P753delinsS", "inframe_deletion"), NSCLC, "I-A", "named by exon or class"),
     "EGFR deletion as Oncotator writes it": (
-        small("EGFR", "ELREA746del", "inframe_deletion"), NSCLC, "I-A", "by exon or class"),
+        small("EGFR", "ELREA746del", "inframe_deletion"), NSCLC, "I-A", "named by exon or class"),
     "EGFR exon 20 insertion": (
         small("EGFR", "H773_V774insNPH", "inframe_insertion"), NSCLC, "I-A", "amivantamab"),
     "EGFR exon 20 duplication": (

@@ -49,8 +49,8 @@ def put(store, patient, found):
     """An avatar with genomics alone."""
     return put_avatar(
         store, patient, record=found.record, diagnosis=found.diagnosis, variants=found.variants,
-        calls=found.calls, burden=found.burden, interpretations=found.interpretations, knowledge=found.knowledge,
-        provenance=(found.provenance,),
+        calls=found.calls, burden=found.burden, interpretations=found.interpretations,
+        knowledge=found.knowledge, provenance=(found.provenance,),
     )  # fmt: skip
 
 
@@ -174,8 +174,8 @@ def test_tier_i_stays_though_its_caller_filtered_it(store):
     record = ClinicalRecord(patient_id="P", diagnosis="NSCLC")
     row = {
         "record": 0, "allele": 1, "chromosome": "chr7", "position": 55191822, "reference": "T",
-        "alternate": "G", "filters": "weak_evidence", "in_tumor": True, "gene": "EGFR", "hgvs_protein": "p.L858R",
-        "consequence": "missense_variant", "impact": "MODERATE",
+        "alternate": "G", "filters": "weak_evidence", "in_tumor": True, "gene": "EGFR",
+        "hgvs_protein": "p.L858R", "consequence": "missense_variant", "impact": "MODERATE",
     }  # fmt: skip
     calls = Calls(pa.Table.from_pylist([row], schema=SCHEMA), "GRCh38", "test", "T", None, "test")
     found = genomics_of(store, record, calls, (), capture_mb=None, is_glioma=False)
