@@ -13,8 +13,11 @@ from app.views import plain
 from data.avatar import Avatar
 from data.burden import MutationBurden
 from data.calls import Calls
+from data.copy_number import CopyNumber
 from data.diagnosis import Diagnosis
 from data.evidence import STRONG, Interpretation, KnowledgeSource, Support
+from data.genome import CHROMOSOMES, LENGTHS
+from models.genomics.copy_number import BEYOND, GENES
 from models.genomics.fraction import interval
 from models.genomics.ledger import Ledger
 from models.genomics.patterns import change_of
@@ -265,3 +268,65 @@ def genes_shown(avatar: Avatar) -> list[str]:
         i.alteration.gene for i in avatar.interpretations if change_of(i.alteration) is not None
     )
     return list(dict.fromkeys(drawn))
+
+
+def ideogram(found: CopyNumber) -> go.Figure:
+    """Log2 ratios along the genome, with arms and named genes."""
+    starts = dict(zip(CHROMOSOMES, np.cumsum((0, *LENGTHS[found.build][:-1])), strict=True))
+    figure = go.Figure()
+    for name, color in (("gain", "#b3262e"), ("loss", "#1f77a4"), ("neutral", "#8a8f98")):
+        x: list[float | None] = []
+        y: list[float | None] = []
+        for s in found.segments:
+            if _way(s.log2) == name:
+                first = starts[s.chromosome]
+                x += [(first + s.start) / 1e6, (first + s.end) / 1e6, None]
+                y += [s.log2, s.log2, None]
+        line = {"color": color, "width": 3}
+        figure.add_trace(
+            go.Scattergl(x=x, y=y, mode="lines", name=name, line=line, hoverinfo="skip")
+        )
+    middles = [
+        (starts[c] + n / 2) / 1e6 for c, n in zip(CHROMOSOMES, LENGTHS[found.build], strict=True)
+    ]
+    for start in list(starts.values())[1:]:
+        figure.add_vline(x=start / 1e6, line={"color": "#e3e5e8", "width": 1})
+    for gene in found.genes:
+        if gene.call in ("amplification", "homozygous deletion"):
+            chromosome, low, _ = GENES[found.build][gene.gene]
+            figure.add_annotation(
+                x=(starts[chromosome] + low) / 1e6, y=gene.log2, text=gene.gene, showarrow=True
+            )
+    figure.update_layout(
+        height=280, margin={"l": 50, "r": 20, "t": 20, "b": 40}, legend={"orientation": "h", "y": 1.15},
+        xaxis={"tickvals": middles, "ticktext": list(CHROMOSOMES), "showgrid": False, "title": "chromosome"},
+        yaxis={"title": "log2 ratio", "zeroline": True},
+    )  # fmt: skip
+    return figure
+
+
+def _way(log2: float) -> str:
+    return "neutral" if abs(log2) < BEYOND else "gain" if log2 > 0 else "loss"
+
+
+def copy_words(found: CopyNumber) -> str:
+    """Arms and genes in a sentence."""
+    arms = {
+        call: [a.name for a in found.arms if a.call == call]
+        for call in ("gain", "loss", "not covered")
+    }
+    genes = [
+        f"{g.gene} {g.call}"
+        for g in found.genes
+        if g.call in ("amplification", "homozygous deletion")
+    ]
+    purity = "purity not known" if found.purity is None else f"purity {found.purity:.0%}"
+    parts = [
+        f"Whole arms gained: {', '.join(arms['gain']) or 'none'}",
+        f"lost: {', '.join(arms['loss']) or 'none'}",
+        f"genes: {', '.join(genes) or 'none amplified or homozygously deleted'}",
+        f"{found.altered:.0%} of the covered genome altered ({purity}, ploidy {found.ploidy:g})",
+    ]
+    if arms["not covered"]:
+        parts.append(f"not covered: {', '.join(arms['not covered'])}")
+    return "; ".join(parts) + "."

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from data.burden import MutationBurden
 from data.clinical import ClinicalRecord
+from data.copy_number import CopyNumber
 from data.diagnosis import Diagnosis
 from data.evidence import Interpretation, KnowledgeSource
 from data.genomics import VariantSet
@@ -107,6 +108,7 @@ class Avatar(BaseModel):
     )
     calls: TableRef | None = Field(default=None, description="every call, by data.calls.SCHEMA")
     burden: MutationBurden | None = None
+    copy_number: CopyNumber | None = None
     interpretations: tuple[Interpretation, ...] = ()
     knowledge: tuple[KnowledgeSource, ...] = Field(
         default=(), description="what the interpretations rest on"

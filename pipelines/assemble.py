@@ -121,7 +121,10 @@ def run_study(
         store,
         loaded.record,
         loaded.calls,
-        tuple(s for part in ("record", "variants") for s in loaded.sources.get(part, ())),
+        loaded.segments,
+        tuple(
+            s for part in ("record", "variants", "segments") for s in loaded.sources.get(part, ())
+        ),
         capture_mb=None if study.variants is None else study.variants.capture_mb,
         is_glioma=site is glioma.SITE,
     )
@@ -153,6 +156,7 @@ def run_study(
         variants=genomics.variants,
         calls=genomics.calls,
         burden=genomics.burden,
+        copy_number=genomics.copy_number,
         interpretations=genomics.interpretations,
         knowledge=genomics.knowledge,
         survival=survival.prediction if survival else None,

@@ -6,6 +6,7 @@ import re
 from functools import cache
 
 from data.clinical import ClinicalRecord, Markers, Presence
+from data.copy_number import CopyNumber
 from data.diagnosis import Diagnosis
 from data.genomics import Variant, VariantSet
 from models.genomics.conditions import Finding, Findings
@@ -31,10 +32,13 @@ def cns5() -> DiagnosisTable:
     return diagnosis_table("cns5")
 
 
-def findings_of(record: ClinicalRecord, variants: VariantSet | None) -> dict[str, Finding]:
-    """What record and variants say; one that is not called says nothing, since its place may be uncovered.
+def findings_of(
+    record: ClinicalRecord, variants: VariantSet | None, copy_number: CopyNumber | None = None
+) -> dict[str, Finding]:
+    """What record, variants and segments say; one variant that is not called says nothing, since its place may
+    be uncovered.
 
-    Where the record says that something is absent and a variant shows it, nothing is known but that.
+    Where two of them contradict each other, nothing is known but that.
     """
     found = {
         name: Finding(
@@ -53,6 +57,14 @@ def findings_of(record: ClinicalRecord, variants: VariantSet | None) -> dict[str
             found[name] = Finding(
                 "present", words if said == "untested" else f"record, and {words}"
             )
+    for name, shown in _of_segments(copy_number).items():
+        known = found[name].state
+        if known == "untested":
+            found[name] = shown
+        elif shown.state not in ("untested", known):
+            found[name] = Finding(
+                "untested", f"the record says {known}, {shown.source}: check both"
+            )
     grade = record.grade
     found["grade_4_histology"] = _of(None if grade is None else grade == 4)
     midline = None if record.location is None else record.location == "midline"
@@ -61,9 +73,11 @@ def findings_of(record: ClinicalRecord, variants: VariantSet | None) -> dict[str
     return found
 
 
-def integrated_diagnosis(record: ClinicalRecord, variants: VariantSet | None) -> Diagnosis:
+def integrated_diagnosis(
+    record: ClinicalRecord, variants: VariantSet | None, copy_number: CopyNumber | None = None
+) -> Diagnosis:
     """By WHO CNS5."""
-    found = diagnose(cns5(), findings_of(record, variants), record.grade)
+    found = diagnose(cns5(), findings_of(record, variants, copy_number), record.grade)
     assert found is not None  # noqa: S101  # the last rule of the table is for what is untested
     return found
 
@@ -88,6 +102,44 @@ def _shown(variants: VariantSet | None) -> list[tuple[str, Variant]]:
             if variant.gene == gene and variant.impact == "HIGH":
                 found.setdefault(name, variant)
     return list(found.items())
+
+
+ARMS = {
+    "codeletion_1p19q": {"1p": "loss", "19q": "loss"},
+    "gain7_loss10": {"7p": "gain", "7q": "gain", "10p": "loss", "10q": "loss"},
+}
+"""Whole arms that are a finding together."""
+GENE_CALLS = {
+    "egfr_amplification": ("EGFR", "amplification", "gain"),
+    "cdkn2a_homozygous_deletion": ("CDKN2A", "homozygous deletion", "loss"),
+}
+"""The gene, the call that is the finding, and the one that may hide it in an impure tumor."""
+
+
+def _of_segments(copy_number: CopyNumber | None) -> dict[str, Finding]:
+    if copy_number is None:
+        return {}
+    found = {name: _arms(copy_number, wanted) for name, wanted in ARMS.items()}
+    calls = {gene.gene: gene for gene in copy_number.genes}
+    for name, (symbol, call, doubtful) in GENE_CALLS.items():
+        gene = calls.get(symbol)
+        if gene is None or (gene.call == doubtful and copy_number.purity is None):
+            found[name] = Finding("untested")
+        else:
+            state: Presence = "present" if gene.call == call else "absent"
+            found[name] = Finding(state, f"segments, {symbol} {gene.call}, log2 {gene.log2:.2f}")
+    return found
+
+
+def _arms(copy_number: CopyNumber, wanted: dict[str, str]) -> Finding:
+    calls = {name: copy_number.arm(name).call for name in wanted}
+    told = "segments, " + ", ".join(f"{name} {call}" for name, call in calls.items())
+    if calls == wanted:
+        return Finding("present", told)
+    other = any(
+        call not in (wanted[name], "not covered", "partial") for name, call in calls.items()
+    )
+    return Finding("absent", told) if other else Finding("untested")
 
 
 def _words(variant: Variant) -> str:

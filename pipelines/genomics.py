@@ -8,6 +8,7 @@ from data.avatar import TableRef
 from data.burden import MutationBurden
 from data.calls import Calls
 from data.clinical import ClinicalRecord
+from data.copy_number import CopyNumber
 from data.diagnosis import Diagnosis
 from data.evidence import STRONG, Interpretation, KnowledgeSource
 from data.genomics import VariantSet
@@ -34,6 +35,7 @@ class Genomics:
     variants: VariantSet | None
     calls: TableRef | None
     burden: MutationBurden | None
+    copy_number: CopyNumber | None
     interpretations: tuple[Interpretation, ...]
     knowledge: tuple[KnowledgeSource, ...]
     provenance: Provenance
@@ -43,6 +45,7 @@ def genomics_of(
     store: AvatarStore,
     record: ClinicalRecord,
     calls: Calls | None,
+    copy_number: CopyNumber | None,
     sources: tuple[Source, ...],
     *,
     capture_mb: float | None,
@@ -54,19 +57,20 @@ def genomics_of(
         store: where the calls are kept, and whose imported knowledge counts.
         record: as given.
         calls: of the tumor; None where it was not sequenced.
+        copy_number: of its segments; None where there are none.
         sources: the files of both.
         capture_mb: megabases that were sequenced; None where it is not declared.
         is_glioma: whether the table of diagnoses applies.
     """
     knowledge = knowledge_of(store)
     variants = None if calls is None else calls.in_genes(knowledge.interpreter.knows).variant_set()
-    markers = markers_found(record, findings_of(record, variants))
-    diagnosis = integrated_diagnosis(record, variants)
+    markers = markers_found(record, findings_of(record, variants, copy_number))
+    diagnosis = integrated_diagnosis(record, variants, copy_number)
     found = record.model_copy(update={"markers": markers})
     disease = disease_of(found, diagnosis if is_glioma else None, knowledge.interpreter.diseases)
     counted = None if calls is None else burden(calls, capture_mb)
     interpretations = interpret(
-        alterations_of(found, variants, knowledge),
+        alterations_of(found, variants, copy_number, knowledge),
         disease,
         knowledge,
         hypermutated=counted is not None and counted.is_hypermutated,
@@ -79,6 +83,7 @@ def genomics_of(
         variants=variants,
         calls=None if calls is None else store.put_table(calls.table),
         burden=counted,
+        copy_number=copy_number,
         interpretations=interpretations,
         knowledge=knowledge.sources if interpretations else (),
         provenance=Provenance(

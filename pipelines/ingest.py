@@ -12,18 +12,21 @@ from numpy.typing import NDArray
 
 from data.calls import Calls
 from data.clinical import ClinicalRecord
-from data.errors import ImageError
+from data.copy_number import CopyNumber
+from data.errors import ImageError, VariantError
 from data.files import sha256_file
 from data.imaging import Segmentation, Volume
 from data.io.dicom import read_dicom_series
 from data.io.nifti import read_nifti, read_segmentation
 from data.io.rtdose import read_rtdose
 from data.io.rtstruct import read_rtstruct
+from data.io.segments import read_segments
 from data.io.structured import read_clinical, read_regimen
-from data.io.study import Focus, PlanningFiles, ScanFiles, StudyFile
+from data.io.study import Focus, PlanningFiles, ScanFiles, SegmentFile, StudyFile
 from data.io.variants import read_variants
 from data.provenance import Source, digest_of
 from data.treatment import Regimen
+from models.genomics.copy_number import copy_number
 from pipelines.sites.base import Site
 
 SMALLEST_SPACING_MM, LARGEST_SPACING_MM = 0.01, 50.0
@@ -70,6 +73,7 @@ class LoadedStudy:
     scans: tuple[LoadedScan, ...]
     record: ClinicalRecord
     calls: Calls | None
+    segments: CopyNumber | None = None
     given: Regimen | None = None
     planning: LoadedPlanning = LoadedPlanning()
     sources: dict[str, tuple[Source, ...]] = field(default_factory=dict)
@@ -104,6 +108,10 @@ def ingest(folder: Path, study: StudyFile, site: Site) -> LoadedStudy:
             build=study.variants.build,
         )
         sources["variants"] = (source_of("variants", folder / study.variants.file),)
+    segments = None
+    if study.segments is not None:
+        segments = _read_segments(folder / study.segments.file, study.segments, calls)
+        sources["segments"] = (source_of("segments", folder / study.segments.file),)
     given = None
     if study.given is not None:
         given = read_regimen(folder / study.given)
@@ -113,7 +121,16 @@ def ingest(folder: Path, study: StudyFile, site: Site) -> LoadedStudy:
     planning = _read_planning(folder, study.planning, next(iter(latest.sequences.values())))
     if study.planning.named:
         sources["planning"] = tuple(source_of("planning", folder / p) for p in study.planning.named)
-    return LoadedStudy(study, scans, record, calls, given, planning, sources)
+    return LoadedStudy(study, scans, record, calls, segments, given, planning, sources)
+
+
+def _read_segments(path: Path, told: SegmentFile, calls: Calls | None) -> CopyNumber:
+    if calls is not None and calls.build not in (None, told.build):
+        raise VariantError(
+            f"{path}: is of {told.build} by study.yaml, the variants are of {calls.build}; lift one over"
+        )
+    sample, segments = read_segments(path, told.build, told.sample)
+    return copy_number(segments, told.build, sample, purity=told.purity, ploidy=told.ploidy)
 
 
 def _read_scan(folder: Path, scan: ScanFiles, site: Site) -> LoadedScan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from data.clinical import ClinicalRecord
+from data.copy_number import CopyNumber
 from data.diagnosis import Diagnosis
 from data.evidence import Alteration, Interpretation, Kind
 from data.genomics import Variant, VariantSet
@@ -19,6 +20,8 @@ FROM_MARKERS: dict[str, tuple[str, Kind]] = {
     "mgmt_methylation": ("MGMT", "promoter methylation"),
 }
 """Markers that knowledge speaks of and that no list of small variants holds."""
+COPIES: dict[str, Kind] = {"amplification": "amplification", "homozygous deletion": "deletion"}
+"""Calls of segments that are alterations."""
 GERMLINE = "germline"
 
 
@@ -34,7 +37,10 @@ def disease_of(
 
 
 def alterations_of(
-    record: ClinicalRecord, variants: VariantSet | None, knowledge: Knowledge
+    record: ClinicalRecord,
+    variants: VariantSet | None,
+    copy_number: CopyNumber | None,
+    knowledge: Knowledge,
 ) -> tuple[Alteration, ...]:
     """What the tumor shows that knowledge may speak of.
 
@@ -50,10 +56,15 @@ def alterations_of(
             found.append(Alteration(gene=gene, kind=kind, source="record"))
     for assay in record.reported:
         if assay.result == "present":
-            told = assay.method or "record"
+            source = assay.method or "record"
             found.append(
-                Alteration(gene=assay.gene, kind=assay.kind, partner=assay.partner, source=told)
+                Alteration(gene=assay.gene, kind=assay.kind, partner=assay.partner, source=source)
             )
+    known = {(a.gene, a.kind) for a in found}
+    for told in copy_number.genes if copy_number else ():
+        way = COPIES.get(told.call)
+        if way is not None and (told.gene, way) not in known:
+            found.append(Alteration(gene=told.gene, kind=way, source="segments"))
     return tuple(found)
 
 

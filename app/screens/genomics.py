@@ -12,9 +12,11 @@ from app.genomics_views import (
     age_words,
     burden_words,
     call_rows,
+    copy_words,
     fraction_figure,
     genes_shown,
     headline,
+    ideogram,
     ledger_rows,
     lollipop,
     spectrum_figure,
@@ -104,6 +106,10 @@ st.caption(
     "Tiers by AMP/ASCO/CAP, from the project's table of approvals and what was imported; read the label before "
     "anything follows from it."
 )
+if avatar.copy_number is not None:
+    st.markdown("**Copy number**")
+    st.markdown(plain(copy_words(avatar.copy_number)))
+    st.plotly_chart(ideogram(avatar.copy_number), key="ideogram", config=PLAIN_CHART)
 if avatar.calls is None or avatar.variants is None:
     st.info("No variant file in this study: not sequenced, or not given.")
     keys.listen()

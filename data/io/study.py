@@ -65,6 +65,18 @@ class VariantFile(_Part):
     )
 
 
+class SegmentFile(_Part):
+    """Segmented copy number: a SEG file or a table like it. It does not tell its build."""
+
+    file: Path
+    build: Build
+    sample: str | None = Field(default=None, description="whose, where the file has several")
+    purity: float | None = Field(default=None, gt=0, le=1, description="share of tumor cells")
+    ploidy: float = Field(
+        default=2.0, gt=0.5, lt=10, description="mean copies of the tumor's cells"
+    )
+
+
 class PlanningFiles(_Part):
     """Radiotherapy as it was planned, in the coordinate system of the latest scan's first sequence."""
 
@@ -102,6 +114,7 @@ class StudyFile(_Part):
     origin: Origin = "patient"
     scans: tuple[ScanFiles, ...] = Field(min_length=1)
     variants: VariantFile | None = None
+    segments: SegmentFile | None = None
     record: Path | None = None
     segmenter: str | None = None
     planning: PlanningFiles = PlanningFiles()
@@ -109,6 +122,13 @@ class StudyFile(_Part):
         default=None,
         description="a regimen: the treatment since the first scan, days counted from it",
     )
+
+    @model_validator(mode="after")
+    def _one_build(self) -> Self:
+        told = {part.build for part in (self.variants, self.segments) if part and part.build}
+        if len(told) > 1:
+            raise ValueError(f"variants and segments are of two builds ({', '.join(sorted(told))})")
+        return self
 
     @model_validator(mode="after")
     def _days_differ(self) -> Self:
@@ -133,7 +153,8 @@ def read_study(folder: Path) -> StudyFile:
         )
     study = read_model(path, StudyFile, StudyError)
     named = [p for s in study.scans for p in (*s.sequences.values(), s.brain_mask, s.segmentation)]
-    named += [study.variants.file if study.variants else None, study.record, study.given]
+    named += [part.file for part in (study.variants, study.segments) if part is not None]
+    named += [study.record, study.given]
     named += study.planning.named
     for item in named:
         if item is not None and not _exists(folder / item):

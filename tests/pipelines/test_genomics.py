@@ -42,7 +42,7 @@ def of_patient(store, shared, tmp_path, patient):
     folder = write_shared_study(patient, tmp_path / patient)
     record = ClinicalRecord.model_validate(yaml.safe_load((folder / "record.yaml").read_text()))
     calls = read_variants(shared / "glioma" / patient / f"{patient}.vcf.gz")
-    return genomics_of(store, record, calls, (), capture_mb=TCGA_MB, is_glioma=True)
+    return genomics_of(store, record, calls, None, (), capture_mb=TCGA_MB, is_glioma=True)
 
 
 def put(store, patient, found):
@@ -88,7 +88,7 @@ def test_the_other_one_is_a_molecular_glioblastoma_with_its_egfr_variant(
 def test_a_hypermutator_keeps_every_call_and_its_avatar_small(store, shared):
     calls = read_variants(shared / "variants/vcf/tcga_glioma_grch38/TCGA-06-5416.vcf.gz")
     record = ClinicalRecord(patient_id="TCGA-06-5416")
-    found = genomics_of(store, record, calls, (), capture_mb=TCGA_MB, is_glioma=True)
+    found = genomics_of(store, record, calls, None, (), capture_mb=TCGA_MB, is_glioma=True)
     assert [h.pattern for h in found.burden.hints] == ["POLE-like"]
     avatar = put(store, "TCGA-06-5416", found)
     assert len(avatar.to_json()) < 1_500_000
@@ -178,7 +178,7 @@ def test_tier_i_stays_though_its_caller_filtered_it(store):
         "hgvs_protein": "p.L858R", "consequence": "missense_variant", "impact": "MODERATE",
     }  # fmt: skip
     calls = Calls(pa.Table.from_pylist([row], schema=SCHEMA), "GRCh38", "test", "T", None, "test")
-    found = genomics_of(store, record, calls, (), capture_mb=None, is_glioma=False)
+    found = genomics_of(store, record, calls, None, (), capture_mb=None, is_glioma=False)
     (one,) = found.interpretations
     assert one.tier == "I-A"
     left = filter_calls(calls, np.array([one.tier in STRONG]), list(FILTERS))
