@@ -201,6 +201,7 @@ def test_real_tumors_agree_with_the_published_calls(shared):
             agree.append((state == "present") == published["c710"].startswith("Gain"))
         if published["egfr_cn"] == 2:
             amplified.append(next(g.call for g in found.genes if g.gene == "EGFR"))
+    print(f"+7/-10 agrees in {sum(agree)} of {len(agree)} tumors ({sum(agree) / len(agree):.0%})")
     assert len(agree) > 150
     assert sum(agree) / len(agree) > 0.85
     assert amplified.count("amplification") >= 11
