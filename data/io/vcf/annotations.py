@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from data.io.consequences import consequence_of
 from data.io.vcf.batch import Annotated, Batch
 from data.io.vcf.header import Header
-from data.io.vcf.text import Places, entries, taken
+from data.io.vcf.text import Places, entries, numbers_of_words, taken
 
 IMPACTS = ("MODIFIER", "LOW", "MODERATE", "HIGH")
 FREQUENCIES = ("MAX_AF", "gnomAD_AF", "gnomADe_AF", "gnomADg_AF", "ExAC_AF", "EUR_AF", "AF")
@@ -120,8 +120,7 @@ def effects(batch: Batch, annotator: Annotator | None) -> dict[str, pa.Array]:
     def text(name: str, chosen: Places) -> pa.Array:
         return _texts(held, first[place[name]], last[place[name]], chosen)
 
-    every = np.arange(len(row))
-    impact = _impacts(text("impact", every))
+    impact = _impacts(held, first[place["impact"]], last[place["impact"]])
     flags = {name: last[place[name]] > first[place[name]] for name in FLAGS}
     preferred = flags["mane"] | flags["pick"] | flags["canonical"]
     score = (
@@ -156,17 +155,28 @@ def _at(values: NDArray[np.bool_], chosen: Places) -> NDArray[np.bool_]:
 
 def _texts(held: Annotated, first: Places, last: Places, chosen: Places) -> pa.Array:
     """Of the chosen entries; null where the field is empty or no entry is chosen (-1)."""
-    starts, ends = np.append(first, 0)[chosen], np.append(last, 0)[chosen]
+    if not len(first):
+        return pa.nulls(len(chosen), pa.string())
+    starts, ends = first[chosen], np.where(chosen < 0, 0, last[chosen])
     texts: pa.Array = taken(held.data, starts, ends)
     texts = pc.if_else(pa.array(ends > starts), texts, pa.scalar(None, pa.string()))
-    if pc.any(pc.match_substring(texts, "%")).as_py():
+    if held.is_encoded:
         texts = pc.replace_substring(pc.replace_substring(texts, "%3D", "="), "%2C", ",")
         texts = pc.replace_substring(pc.replace_substring(texts, "%3B", ";"), "%25", "%")
     return texts
 
 
-def _impacts(texts: pa.Array) -> NDArray[np.int64]:
+def _impacts(held: Annotated, first: Places, last: Places) -> NDArray[np.int64]:
     """Rank of each; Funcotator's classification stands for the impact that it has."""
+    ranks = numbers_of_words(held.data, first, last, IMPACTS)
+    odd = np.flatnonzero((ranks < 0) & (last > first))
+    ranks[ranks < 0] = 0
+    if len(odd):
+        ranks[odd] = _ranks(_texts(held, first, last, odd))
+    return ranks
+
+
+def _ranks(texts: pa.Array) -> NDArray[np.int64]:
     coded = texts.dictionary_encode()
     rank = [_rank(word) for word in coded.dictionary.to_pylist()]
     codes = np.asarray(coded.indices.fill_null(len(rank)))
@@ -236,4 +246,7 @@ def _frequencies(texts: pa.Array) -> NDArray[np.float64]:
         parts = texts.to_pandas().str.split("&").explode()
         numbers = pd.to_numeric(parts, errors="coerce").groupby(level=0).max()
         return np.asarray(numbers, np.float64)
-    return np.asarray(pd.to_numeric(texts.to_pandas(), errors="coerce"), np.float64)
+    try:
+        return np.asarray(pc.cast(texts, pa.float64()).to_pandas(), np.float64)
+    except pa.ArrowInvalid:  # a word among them
+        return np.asarray(pd.to_numeric(texts.to_pandas(), errors="coerce"), np.float64)

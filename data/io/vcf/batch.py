@@ -37,6 +37,11 @@ class Annotated:
     starts: Places
     ends: Places
 
+    @cached_property
+    def is_encoded(self) -> bool:
+        """Whether a sign may be written as % and two digits."""
+        return bool((self.data == ord("%")).any())
+
 
 @dataclass(frozen=True)
 class Batch:

@@ -36,6 +36,19 @@ def taken(data: Bytes, starts: Places, ends: Places) -> pa.StringArray:
     return pa.StringArray.from_buffers(len(starts), *buffers[1:])
 
 
+def numbers_of_words(
+    data: Bytes, starts: Places, ends: Places, words: Sequence[str]
+) -> NDArray[np.int64]:
+    """Which of some words each text is; -1 where it is none of them."""
+    joined = np.frombuffer("".join(words).encode(), np.uint8)
+    return np.asarray(_numbers_of_words(data, starts, ends, joined, _bounds(words)))
+
+
+def _bounds(words: Sequence[str]) -> NDArray[np.int64]:
+    """Where each word starts among them joined, and where the last one ends."""
+    return np.cumsum([0, *(len(word.encode()) for word in words)])
+
+
 def fields(data: Bytes, offsets: NDArray[np.int32], count: int) -> tuple[Places, Places]:
     """(count, n) where the first fields between colons of each row start and end; both 0 for one left off."""
     starts, ends = _fields(data, offsets, count)
@@ -68,8 +81,7 @@ class Info:
     def __init__(self, texts: pa.StringArray, keys: Sequence[str]) -> None:
         self.data, offsets = bytes_and_offsets(texts)
         joined = np.frombuffer("".join(keys).encode(), np.uint8)
-        ends = np.cumsum([0, *(len(key.encode()) for key in keys)])
-        self.starts, self.ends = _find_keys(self.data, offsets, joined, ends)
+        self.starts, self.ends = _find_keys(self.data, offsets, joined, _bounds(keys))
         self.numbers = {key: n for n, key in enumerate(keys)}
 
     def places(self, key: str) -> tuple[Places, Places]:
@@ -230,7 +242,32 @@ def _gather(data: Bytes, starts: Places, ends: Places) -> Any:
     for row in range(len(starts)):
         offsets[row + 1] = offsets[row] + max(0, ends[row] - starts[row])
     out = np.empty(offsets[-1], np.uint8)
+    to = np.uint64(0)
     for row in range(len(starts)):
-        for n in range(offsets[row + 1] - offsets[row]):
-            out[offsets[row] + n] = data[starts[row] + n]
+        if ends[row] > starts[row]:
+            for place in range(np.uint64(starts[row]), np.uint64(ends[row])):
+                out[to] = data[place]
+                to += ONE
     return offsets, out
+
+
+@_njit
+def _numbers_of_words(
+    data: Bytes, starts: Places, ends: Places, words: Bytes, word_ends: Any
+) -> Any:
+    out = np.full(len(starts), -1, np.int64)
+    for row in range(len(starts)):
+        length = ends[row] - starts[row]
+        for word in range(len(word_ends) - 1):
+            if word_ends[word + 1] - word_ends[word] != length:
+                continue
+            same, at = True, np.uint64(word_ends[word])
+            for place in range(np.uint64(starts[row]), np.uint64(ends[row])):
+                if data[place] != words[at]:
+                    same = False
+                    break
+                at += ONE
+            if same:
+                out[row] = word
+                break
+    return out
