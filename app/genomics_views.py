@@ -22,6 +22,7 @@ from models.genomics.fraction import interval
 from models.genomics.ledger import Ledger
 from models.genomics.patterns import change_of
 from models.genomics.spectrum import CHANNELS, EXCHANGES
+from pipelines.marker_effects import MarkerEffect
 
 TINTS = {"I-A": "red", "I-B": "orange", "II-C": "blue", "II-D": "blue", "III": "gray", "IV": "gray"}
 TIER_COLORS = {
@@ -330,3 +331,19 @@ def copy_words(found: CopyNumber) -> str:
     if arms["not covered"]:
         parts.append(f"not covered: {', '.join(arms['not covered'])}")
     return "; ".join(parts) + "."
+
+
+def effect_rows(effects: Sequence[MarkerEffect]) -> list[dict[str, str]]:
+    """What each marker changes, with its interval and source."""
+    return [
+        {
+            "Marker": e.marker,
+            "State": e.state + (f" ({e.told_by})" if e.told_by else ""),
+            "Acts on": e.acts_on,
+            "Changes": e.changes,
+            "Value (90 % interval)": f"{e.median:.3g} ({e.low:.3g} to {e.high:.3g})"
+            + ("" if e.unit == "1" else f" {e.unit}"),
+            "Source": e.source,
+        }
+        for e in effects
+    ]

@@ -130,6 +130,7 @@ def _count(read: Callable[[int], bytes]) -> int:
 def loop_pysam(path: Path) -> int:
     """The usual loop: the fields of each record as Python values, annotations not taken apart."""
     rows = []
+    pysam.set_verbosity(0)  # no word on the index that is not there
     with pysam.VariantFile(str(path)) as file:
         normal, *_, tumor = file.header.samples
         for record in file:

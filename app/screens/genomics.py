@@ -13,6 +13,7 @@ from app.genomics_views import (
     burden_words,
     call_rows,
     copy_words,
+    effect_rows,
     fraction_figure,
     genes_shown,
     headline,
@@ -31,6 +32,7 @@ from data.avatar import Avatar
 from data.calls import Calls
 from data.evidence import STRONG, Interpretation
 from models.genomics.ledger import FILTERS, USUAL, filter_calls
+from pipelines.marker_effects import marker_effects
 
 PER_PAGE = 500
 PLAIN_CHART = {"displayModeBar": False}
@@ -106,6 +108,14 @@ st.caption(
     "Tiers by AMP/ASCO/CAP, from the project's table of approvals and what was imported; read the label before "
     "anything follows from it."
 )
+effects = marker_effects(avatar)
+if effects:
+    st.markdown("**What the markers change in the twin** :gray-badge[in silico]")
+    st.dataframe(effect_rows(effects), hide_index=True)
+    st.caption(
+        "Each marker has one owner, so that nothing counts twice: growth by the class, or one drug's effect. "
+        "The survival model is an answer of its own, beside the twin. Other variants change no parameter."
+    )
 if avatar.copy_number is not None:
     st.markdown("**Copy number**")
     st.markdown(plain(copy_words(avatar.copy_number)))

@@ -18,9 +18,11 @@ from data.io.variants import read_variants
 from data.store import AvatarStore
 from models.genomics.fraction import interval
 from models.genomics.ledger import FILTERS, filter_calls
+from pipelines.config import twin_prior
 from pipelines.genomics import genomics_of
 from pipelines.genomics_diff import differences
 from pipelines.knowledge import import_civic, knowledge_of
+from pipelines.marker_effects import marker_effects
 from pipelines.shared_studies import write_shared_study
 
 TCGA_MB = 35.0
@@ -203,3 +205,28 @@ def test_a_maf_is_told_from_a_vcf_by_its_content(tmp_path, shared):
     with pytest.raises(VariantError, match="leave normal_sample out"):
         read_variants(maf, normal_sample="N")
     assert len(read_variants(shared / "glioma/TCGA-DU-7294/TCGA-DU-7294.vcf.gz")) == 28
+
+
+@pytest.mark.parametrize(
+    ("methylated", "relative"), [("present", 1.0), ("absent", 0.039), ("untested", 1.0)]
+)
+def test_each_marker_changes_what_it_owns_and_says_from_where(store, methylated, relative):
+    record = ClinicalRecord.model_validate(
+        {"patient_id": "P", "markers": {"idh_mutation": "absent", "egfr_amplification": "present",
+                                        "mgmt_methylation": methylated}}
+    )  # fmt: skip
+    found = genomics_of(store, record, None, None, (), capture_mb=None, is_glioma=True)
+    avatar = put(store, "P", found).model_copy(update={"prior_class": "glioblastoma"})
+    effects = {(e.marker, e.acts_on): e for e in marker_effects(avatar)}
+    growth = effects["EGFR amplification", "growth"]
+    assert (growth.state, growth.told_by, growth.unit) == ("present", "record", "d")
+    assert growth.median == twin_prior("glioblastoma").doubling_days.median
+    assert growth.low < growth.median < growth.high
+    response = effects["MGMT methylation", "response"]
+    usual = twin_prior("glioblastoma").drugs["temozolomide"].sensitivity.median
+    assert response.median == pytest.approx(relative * usual)
+    assert ("50% of the members" in response.changes) == (methylated == "untested")
+    assert {owner for _, owner in effects} == {
+        "growth",
+        "response",
+    }  # no survival curve, no third part
