@@ -56,8 +56,8 @@ def _diagnosis(avatar: Avatar) -> None:
     if found.missing:
         tests = " ".join(f":orange-badge[{plain(test)}]" for test in found.missing)
         st.markdown(f"**Not tested, and would tell more:** {tests}")
-    for doubt in found.provisional:
-        st.warning(f"Provisional: {doubt}.")
+    if found.provisional:
+        st.warning(f"Provisional: {'; '.join(found.provisional)}.")
     with st.expander(f"How this diagnosis was reached ({found.table}, as of {found.as_of})"):
         st.dataframe(trace_rows(found), hide_index=True)
         st.caption(
@@ -69,8 +69,9 @@ def _card(found: Interpretation) -> None:
     with st.container(border=True):
         st.markdown(headline(found))
         st.markdown(plain(found.reason[0].upper() + found.reason[1:]) + ".")
-        if found.support and found.support[0].statement.setting:
-            st.markdown(f"Label: {plain(found.support[0].statement.setting)}.")
+        best = found.support[0] if found.support else None
+        if best is not None and best.statement.setting and best.kinship in ("same", "broader"):
+            st.markdown(f"Label: {plain(best.statement.setting)}.")
         if found.resistance:
             drugs = dict.fromkeys(d for s in found.resistance for d in s.statement.therapies)
             st.markdown(f":red-badge[Resistance] {plain(', '.join(drugs))}")

@@ -122,7 +122,9 @@ class Interpreter:
                     tier=tiers[read.statement.level],
                 )
             )
-        return sorted(_closest(found), key=_rank)
+        closest = _closest(found)
+        telling = _telling(closest)
+        return sorted(closest, key=lambda support: (support not in telling, _rank(support)))
 
     def _speaks_of_it(self, statement: Statement, kinship: Kinship) -> bool:
         """Whether a statement is on the patient's type of tumor; evidence on any cancer at all is not."""
@@ -201,7 +203,7 @@ def _sentence(best: Support) -> str:
     else:
         held = f"evidence level {told.level} ({told.source} {told.reference})"
     against = "resistance to " if told.effect == "resistance" else ""
-    return f"{against}{what}: {held} in {where}; named by {best.precision}"
+    return f"{against}{what}: {held} in {where}; named by its {best.precision}"
 
 
 def known_active(

@@ -101,7 +101,7 @@ def spliced(gene, coding, term="splice_donor_variant"):
 GOLDEN = {
     # Glioma
     "IDH1 R132H, of this type and grade": (small("IDH1", "R132H"), OLIGO2, "I-A", "vorasidenib: approved"),
-    "IDH1 R132C, any change of the codon": (small("IDH1", "R132C"), ASTRO2, "I-A", "named by codon"),
+    "IDH1 R132C, any change of the codon": (small("IDH1", "R132C"), ASTRO2, "I-A", "named by its codon"),
     "IDH2 R172K": (small("IDH2", "R172K"), OLIGO2, "I-A", "vorasidenib"),
     "IDH1 R132H, label of another grade": (small("IDH1", "R132H"), OLIGO3, "II-C", "a related tumor type"),
     "IDH1 V178I, not the codon": (small("IDH1", "V178I"), OLIGO2, "III", "no statement names it"),
@@ -127,11 +127,11 @@ GOLDEN = {
     # Lung
     "EGFR L858R": (small("EGFR", "L858R"), LUAD, "I-A", "approved"),
     "EGFR E746_A750del is an exon 19 deletion": (
-        small("EGFR", "E746_A750del", "inframe_deletion"), LUAD, "I-A", "named by exon or class"),
+        small("EGFR", "E746_A750del", "inframe_deletion"), LUAD, "I-A", "named by its exon or class"),
     "EGFR L747_P753delinsS is one too": (
-        small("EGFR", "L747_P753delinsS", "inframe_deletion"), NSCLC, "I-A", "named by exon or class"),
+        small("EGFR", "L747_P753delinsS", "inframe_deletion"), NSCLC, "I-A", "named by its exon or class"),
     "EGFR deletion as Oncotator writes it": (
-        small("EGFR", "ELREA746del", "inframe_deletion"), NSCLC, "I-A", "named by exon or class"),
+        small("EGFR", "ELREA746del", "inframe_deletion"), NSCLC, "I-A", "named by its exon or class"),
     "EGFR exon 20 insertion": (
         small("EGFR", "H773_V774insNPH", "inframe_insertion"), NSCLC, "I-A", "amivantamab"),
     "EGFR exon 20 duplication": (
@@ -203,6 +203,15 @@ def test_a_lost_gene_in_a_hypermutated_tumor_is_held_to_be_a_passenger_until_mor
     assert "hits many by chance" in among_many.oncogenicity.points[0].reason
     (driver,) = interpret([small("PIK3CA", "H1047R")], HR, KNOWLEDGE, hypermutated=True)
     assert driver.tier == "I-A"
+
+
+def test_what_decided_the_tier_stands_first():
+    (found,) = interpret([small("EGFR", "A289V")], GBM, KNOWLEDGE)
+    assert found.support[0].statement.therapies == ("erlotinib",)
+    assert found.support[0].tier == found.tier
+    assert {s.precision for s in found.support[1:]} == {
+        "gene"
+    }  # in lung cancer, and seemingly stronger
 
 
 def test_an_unknown_disease_has_nothing_of_its_own_type():
