@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from math import inf
 from pathlib import Path
 from typing import Annotated
 
@@ -68,6 +69,48 @@ def _diagnosis(avatar: Avatar) -> str:
         )
     lines += [f"  {h.pattern}: {escape(h.reason)}" for h in (burden.hints if burden else ())]
     return "\n".join(lines)
+
+
+@app.command("cohort")
+def cohort(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
+    """All sequenced patients of a store: how often genes are altered, what goes together, survival by marker."""
+    from pipelines.genomics_cohort import cohort_report, members_of
+
+    with AvatarStore(store, must_exist=True) as opened:
+        report = cohort_report(members_of(opened))
+    if as_json:
+        typer.echo(json.dumps(asdict(report), indent=1))
+        return
+    out.print(
+        f"{report.patients} sequenced patients, {report.followed} of them followed; exploratory"
+    )
+    genes = Table("gene", "patients", "share (95 % interval)", title="Altered genes")
+    for f in report.frequencies:
+        genes.add_row(
+            escape(f.gene), str(f.patients), f"{f.share:.0%} ({f.low:.0%} to {f.high:.0%})"
+        )
+    pairs = Table("genes", "together", "odds ratio", "p", "false discovery", title="Pairs")
+    for p in report.pairs:
+        pairs.add_row(
+            escape(f"{p.one}, {p.other}"),
+            str(p.together),
+            f"{p.odds_ratio:.2g}",
+            f"{p.p:.2g}",
+            f"{p.q:.2g}",
+        )
+    curves = Table("by", "patients", "deaths", "median (months)", "log-rank p", title="Survival")
+    for s in report.survival:
+        medians = " / ".join("not reached" if m == inf else f"{m:.1f}" for m in s.medians)
+        curves.add_row(
+            escape(s.what),
+            "{} / {}".format(*s.patients),
+            "{} / {}".format(*s.deaths),
+            medians,
+            f"{s.p:.2g}",
+        )
+    for table in (genes, pairs, curves):
+        if table.row_count:
+            out.print(table)
 
 
 @app.command("diff")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date
 
@@ -22,6 +23,7 @@ from models.genomics.fraction import interval
 from models.genomics.ledger import Ledger
 from models.genomics.patterns import change_of
 from models.genomics.spectrum import CHANNELS, EXCHANGES
+from pipelines.genomics_cohort import Member
 from pipelines.marker_effects import MarkerEffect
 
 TINTS = {"I-A": "red", "I-B": "orange", "II-C": "blue", "II-D": "blue", "III": "gray", "IV": "gray"}
@@ -347,3 +349,25 @@ def effect_rows(effects: Sequence[MarkerEffect]) -> list[dict[str, str]]:
         }
         for e in effects
     ]
+
+
+def oncoprint(members: Sequence[Member], most: int = 25) -> go.Figure | None:
+    """Genes by patients, the most often altered first; None where nothing is altered."""
+    counts = Counter(gene for member in members for gene in member.genes)
+    genes = [gene for gene, _ in counts.most_common(most)]
+    if not genes:
+        return None
+    order = sorted(members, key=lambda m: tuple(gene not in m.genes for gene in genes))
+    shown = [[int(gene in m.genes) for m in order] for gene in genes]
+    labels = [f"{gene} {counts[gene] / len(members):.0%}" for gene in genes]
+    figure = go.Figure(
+        go.Heatmap(
+            z=shown, x=[m.patient_id for m in order], y=labels, xgap=1, ygap=2, showscale=False,
+            colorscale=[[0, "#eceef1"], [1, "#1f77a4"]], hovertemplate="%{x}, %{y}<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.update_layout(
+        height=80 + 22 * len(genes), margin={"l": 110, "r": 20, "t": 10, "b": 40},
+        yaxis={"autorange": "reversed"}, xaxis={"showticklabels": len(order) <= 20, "title": "patients"},
+    )  # fmt: skip
+    return figure

@@ -20,6 +20,7 @@ from app.genomics_views import (
     ideogram,
     ledger_rows,
     lollipop,
+    oncoprint,
     spectrum_figure,
     strong,
     support_rows,
@@ -32,6 +33,7 @@ from data.avatar import Avatar
 from data.calls import Calls
 from data.evidence import STRONG, Interpretation
 from models.genomics.ledger import FILTERS, USUAL, filter_calls
+from pipelines.genomics_cohort import members_of
 from pipelines.marker_effects import marker_effects
 
 PER_PAGE = 500
@@ -121,6 +123,21 @@ if avatar.copy_number is not None:
     st.markdown("**Copy number**")
     st.markdown(plain(copy_words(avatar.copy_number)))
     st.plotly_chart(ideogram(avatar.copy_number), key="ideogram", config=PLAIN_CHART)
+if st.toggle(
+    "All patients of this store",
+    help=keys.help(
+        "A", "All patients of this store", "Which genes are altered in whom, and what goes together"
+    ),
+):
+    with st.spinner("Reading all avatars"):
+        members = members_of(open_store())
+    drawn_of_all = oncoprint(members)
+    if drawn_of_all is not None:
+        st.plotly_chart(drawn_of_all, key="oncoprint", config=PLAIN_CHART)
+    st.caption(
+        f"{len(members)} sequenced patients; altered: at least likely oncogenic, of tier I or II, amplified, lost or "
+        "fused. `avatar genomics cohort` adds intervals, pairs and survival."
+    )
 if avatar.calls is None or avatar.variants is None:
     st.info("No variant file in this study: not sequenced, or not given.")
     keys.listen()

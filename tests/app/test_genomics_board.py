@@ -79,7 +79,7 @@ def test_the_oligodendroglioma_has_its_diagnosis_trace_and_drug(board, page):
     page.get_by_text("Louis 2021").wait_for()
     shot(page, "genomics-oligodendroglioma")
     assert keys_of_fields(page) == {
-        "Patient": "F", "Search": "S", "Filters": "I", "Show what was removed": "R", "Gene": "G",
+        "Patient": "F", "All patients of this store": "A", "Search": "S", "Filters": "I", "Show what was removed": "R", "Gene": "G",
     }  # fmt: skip
 
 
@@ -99,6 +99,16 @@ def test_the_molecular_glioblastoma_shows_its_egfr_variant(board, page):
     search.fill("pten")
     search.press("Enter")
     page.get_by_text("1 of 85 calls; build GRCh38").wait_for()
+
+
+def test_all_patients_are_seen_together(board, page):
+    opened(page, board, "TCGA-DU-7294")
+    page.get_by_text("All patients of this store").first.click()
+    page.get_by_text("3 sequenced patients").wait_for()
+    print_ = page.locator(".js-plotly-plot", has_text="IDH1 33%")
+    expect(print_).to_be_visible()
+    print_.scroll_into_view_if_needed()
+    shot(page, "genomics-oncoprint")
 
 
 def test_a_hypermutator_says_what_it_looks_like_and_stays_quick_to_read(board, page):
