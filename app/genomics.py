@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from math import inf
+from math import inf, isfinite
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -73,13 +73,13 @@ def _diagnosis(avatar: Avatar) -> str:
 
 @app.command("cohort")
 def cohort(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
-    """All sequenced patients of a store: how often genes are altered, what goes together, survival by marker."""
+    """All sequenced patients of a store: altered genes, what goes together, survival by marker."""
     from pipelines.genomics_cohort import cohort_report, members_of
 
     with AvatarStore(store, must_exist=True) as opened:
         report = cohort_report(members_of(opened))
     if as_json:
-        typer.echo(json.dumps(asdict(report), indent=1))
+        typer.echo(json.dumps(_finite(asdict(report)), indent=1, allow_nan=False))
         return
     out.print(
         f"{report.patients} sequenced patients, {report.followed} of them followed; exploratory"
@@ -111,6 +111,15 @@ def cohort(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> N
     for table in (genes, pairs, curves):
         if table.row_count:
             out.print(table)
+
+
+def _finite(value: Any) -> Any:
+    """For JSON, which has no infinity: null where a median is not reached or an odds ratio has no bound."""
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 @app.command("diff")

@@ -135,8 +135,8 @@ if st.toggle(
     if drawn_of_all is not None:
         st.plotly_chart(drawn_of_all, key="oncoprint", config=PLAIN_CHART)
     st.caption(
-        f"{len(members)} sequenced patients; altered: at least likely oncogenic, of tier I or II, amplified, lost or "
-        "fused. `avatar genomics cohort` adds intervals, pairs and survival."
+        f"{len(members)} sequenced patients; altered: at least likely oncogenic, of tier I or II, amplified, "
+        "lost or fused. `avatar genomics cohort` adds intervals, pairs and survival."
     )
 if avatar.calls is None or avatar.variants is None:
     st.info("No variant file in this study: not sequenced, or not given.")

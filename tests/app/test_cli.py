@@ -44,6 +44,8 @@ def test_run_show_and_simulate_print_json(make_study, tmp_path):
         (["weights", "add", "none.npz"], "no such file"),
         (["study", "init", "none", "--patient", "P1"], "no such folder"),
         (["run"], "Missing argument"),
+        (["knowledge", "import", "civic", "none-2026-01.tsv"], "no such file"),
+        (["genomics", "show", "P9", "--store", "none"], "no avatar store"),
     ],
 )
 def test_a_mistake_is_a_sentence_and_exit_code_two(tmp_path, arguments, said):
@@ -51,6 +53,24 @@ def test_a_mistake_is_a_sentence_and_exit_code_two(tmp_path, arguments, said):
     assert done.returncode == 2
     assert said in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
+
+
+def test_genomics_of_a_patient_and_of_all_print_json(small_store, tmp_path):
+    shown = avatar("genomics", "show", "P1", "--store", small_store, "--json", cwd=tmp_path)
+    told = json.loads(shown.stdout)
+    assert told["diagnosis"]["name"].startswith("Oligodendroglioma")
+    assert told["interpretations"][0]["alteration"]["gene"] == "IDH1"
+    table = avatar("genomics", "show", "P1", "--store", small_store, "--all", cwd=tmp_path)
+    assert "IDH1 R132H" in table.stdout
+    assert "knowledge: approvals as of" in table.stdout
+    same = avatar(
+        "genomics", "diff", "P1", "--store", small_store, "--with", small_store, cwd=tmp_path
+    )
+    assert "Both runs say the same" in same.stdout
+    cohort = avatar("genomics", "cohort", "--store", small_store, "--json", cwd=tmp_path)
+    assert json.loads(cohort.stdout)["patients"] == 1
+    known = avatar("knowledge", "list", "--store", small_store, "--json", cwd=tmp_path)
+    assert [source["name"] for source in json.loads(known.stdout)] == ["approvals"]
 
 
 def test_plans_become_regimens_and_other_growth_laws_and_options_can_be_asked_for(

@@ -119,5 +119,5 @@ def test_a_hypermutator_says_what_it_looks_like_and_stays_quick_to_read(board, p
     for name in ("no change of protein", "common"):
         page.get_by_role("button", name=name).click()
         page.get_by_text("11187 of 15218 calls, the first").wait_for(state="detached")
-    page.get_by_text("15218 of 15218 calls").wait_for()
+    page.get_by_text("15218 of 15218 calls, the first").wait_for()
     shot(page, "genomics-hypermutator")
