@@ -1,7 +1,7 @@
 """Many patients' genomics in one report: how often, what goes together, and survival by what was found.
 
-A gene counts as altered where a variant is at least likely oncogenic or of tier I or II, or where it is amplified,
-lost or fused. Everything here is exploratory: no cut-off and no pair was named before.
+A gene counts as altered where a variant is at least likely oncogenic or of tier I or II, or where it is
+amplified, lost or fused. Everything here is exploratory: no cut-off and no pair was named before.
 """
 
 from __future__ import annotations

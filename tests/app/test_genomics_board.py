@@ -79,7 +79,8 @@ def test_the_oligodendroglioma_has_its_diagnosis_trace_and_drug(board, page):
     page.get_by_text("Louis 2021").wait_for()
     shot(page, "genomics-oligodendroglioma")
     assert keys_of_fields(page) == {
-        "Patient": "F", "All patients of this store": "A", "Search": "S", "Filters": "I", "Show what was removed": "R", "Gene": "G",
+        "Patient": "F", "All patients of this store": "A", "Search": "S", "Filters": "I",
+        "Show what was removed": "R", "Gene": "G",
     }  # fmt: skip
 
 
