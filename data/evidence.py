@@ -21,7 +21,7 @@ STRONG: tuple[Tier, ...] = ("I-A", "I-B", "II-C", "II-D")
 Kind = Literal[
     "small variant", "amplification", "deletion", "fusion", "promoter methylation", "signature"
 ]
-Kinship = Literal["same", "broader", "narrower", "related", "another"]
+Kinship = Literal["same", "broader", "narrower", "related", "another", "unknown"]
 """The disease of a statement as seen from the patient's."""
 
 

@@ -126,7 +126,7 @@ def run_study(
             s for part in ("record", "variants", "segments") for s in loaded.sources.get(part, ())
         ),
         capture_mb=None if study.variants is None else study.variants.capture_mb,
-        is_glioma=site is glioma.SITE,
+        site=site.name,
     )
     record, markers = genomics.record, genomics.record.markers
     prior = genomics.diagnosis.prior if site.has_prior else "none"

@@ -11,11 +11,13 @@ from data.diagnosis import Diagnosis
 from data.genomics import Variant, VariantSet
 from models.genomics.conditions import Finding, Findings
 from models.genomics.diagnosis import DiagnosisTable, diagnose
+from models.genomics.patterns import in_promoter
 from pipelines.config import diagnosis_table
+from pipelines.knowledge import gene_table
 
 HISTONES = ("H3-3A", "H3F3A", "H3C2", "HIST1H3B", "H3C3", "HIST1H3C")
 HOTSPOTS = {
-    "idh_mutation": {"IDH1": r"^R132", "IDH2": r"^R172"},
+    "idh_mutation": {"IDH1": r"^R132[A-Z]$", "IDH2": r"^R172[A-Z]$"},
     # Histones are numbered with or without the first methionine.
     "h3_k27_altered": dict.fromkeys(HISTONES, r"^K2[78][MI]$"),
     "h3_g34_mutation": dict.fromkeys(HISTONES[:2], r"^G3[45][RVW]$"),
@@ -91,8 +93,12 @@ def markers_found(record: ClinicalRecord, findings: Findings) -> Markers:
 def _shown(variants: VariantSet | None) -> list[tuple[str, Variant]]:
     if variants is None:
         return []
-    passed = [v for v in variants.variants if v.passed and v.alters_protein and v.gene]
+    somatic = [v for v in variants.variants if v.passed and v.gene and v.status != "germline"]
+    passed = [v for v in somatic if v.alters_protein]
+    promoter = (v for v in somatic if v.gene == "TERT" and in_promoter(v, gene_table()))
     found: dict[str, Variant] = {}
+    for variant in promoter:
+        found.setdefault("tert_promoter_mutation", variant)
     for variant in passed:
         for name, genes in HOTSPOTS.items():
             pattern = genes.get(variant.gene or "")

@@ -19,6 +19,8 @@ from pipelines.diagnose import findings_of, integrated_diagnosis, markers_found
 from pipelines.interpret import alterations_of, disease_of, interpret
 from pipelines.knowledge import knowledge_of
 
+GLIOMA = "glioma"
+
 
 @dataclass(frozen=True)
 class Genomics:
@@ -49,7 +51,7 @@ def genomics_of(
     sources: tuple[Source, ...],
     *,
     capture_mb: float | None,
-    is_glioma: bool,
+    site: str,
 ) -> Genomics:
     """Everything that follows from a patient's calls and record.
 
@@ -60,14 +62,16 @@ def genomics_of(
         copy_number: of its segments; None where there are none.
         sources: the files of both.
         capture_mb: megabases that were sequenced; None where it is not declared.
-        is_glioma: whether the table of diagnoses applies.
+        site: of the tumor; for a glioma the table of diagnoses applies.
     """
     knowledge = knowledge_of(store)
     variants = None if calls is None else calls.in_genes(knowledge.interpreter.knows).variant_set()
     markers = markers_found(record, findings_of(record, variants, copy_number))
     diagnosis = integrated_diagnosis(record, variants, copy_number)
     found = record.model_copy(update={"markers": markers})
-    disease = disease_of(found, diagnosis if is_glioma else None, knowledge.interpreter.diseases)
+    disease = disease_of(
+        found, diagnosis if site == GLIOMA else None, site, knowledge.interpreter.diseases
+    )
     counted = None if calls is None else burden(calls, capture_mb)
     interpretations = interpret(
         alterations_of(found, variants, copy_number, knowledge),
@@ -90,7 +94,8 @@ def genomics_of(
             step="annotate",
             method=f"annotations of the file itself ({annotator}); WHO CNS5 by table; tiers by AMP/ASCO/CAP",
             sources=sources,
-            settings={s.name: f"as of {s.as_of}" for s in knowledge.sources} | {"disease": disease},
+            settings={s.name: f"as of {s.as_of}" for s in knowledge.sources}
+            | {"disease": disease, "capture_mb": capture_mb},
             versions=versions_of("pysam", "pyarrow"),
             note=_note(calls, variants, interpretations, from_calls),
         ),

@@ -64,6 +64,9 @@ def _inputs(before: Avatar, after: Avatar) -> list[str]:
         for name in sorted(versions[0].keys() | versions[1].keys())
         if versions[0].get(name) != versions[1].get(name)
     ]
+    captures = [step.settings.get("capture_mb") if step else None for step in (one, other)]
+    if captures[0] != captures[1]:
+        told.append(f"capture_mb {captures[0]} became {captures[1]}")
     return told
 
 
@@ -122,13 +125,25 @@ def _tiers(before: Avatar, after: Avatar) -> list[Change]:
         a, b = found[0].get(key), found[1].get(key)
         if a is None or b is None:
             one = a or b
-            why = ("the alteration is not in the other run's files",)
             if one is not None:
                 name = one.alteration.name
+                why = (_missing(one, after if b is None else before),)
                 changes.append(Change(name, a.tier if a else ABSENT, b.tier if b else ABSENT, why))
         elif a.tier != b.tier:
             changes.append(Change(a.alteration.name, a.tier, b.tier, _reasons(a, b)))
     return changes
+
+
+def _missing(found: Interpretation, other: Avatar) -> str:
+    """Why an alteration is not in the other run."""
+    calls = _annotate(other)
+    known = {s.name for s in other.knowledge}
+    told = {s.statement.source.lower() for s in (*found.support, *found.resistance)}
+    if calls is not None and found.alteration.variant is not None and told - known - {"approvals"}:
+        return "no knowledge was about this gene in the other run, which keeps it among its calls alone"
+    return (
+        "the other run's files or record do not have it, or no knowledge there was about the gene"
+    )
 
 
 def _key(found: Interpretation) -> tuple[str, ...]:
@@ -155,6 +170,8 @@ def _reasons(before: Interpretation, after: Interpretation) -> tuple[str, ...]:
     points = [one.oncogenicity.total if one.oncogenicity else 0 for one in (before, after)]
     if points[0] != points[1]:
         told.append(f"{points[0]:+d} points of oncogenicity became {points[1]:+d}")
+    if not told:
+        told = [f"{before.reason}; became: {after.reason}"]
     return tuple(told)
 
 

@@ -10,7 +10,7 @@ from data.diagnosis import Diagnosis
 from data.evidence import Alteration, Interpretation, Kind
 from data.genomics import Variant, VariantSet
 from models.genomics.diseases import DiseaseGraph
-from models.genomics.protein import renumbered
+from models.genomics.numbering import as_usual
 from models.genomics.tiers import TIERS
 from pipelines.knowledge import Knowledge
 
@@ -26,13 +26,15 @@ GERMLINE = "germline"
 
 
 def disease_of(
-    record: ClinicalRecord, diagnosis: Diagnosis | None, graph: DiseaseGraph
+    record: ClinicalRecord, diagnosis: Diagnosis | None, site: str, graph: DiseaseGraph
 ) -> str | None:
-    """The patient's disease in the graph: the integrated diagnosis with its grade before the record's words."""
+    """The patient's disease in the graph: the integrated diagnosis with its grade, else the record's words,
+    else the site.
+    """
     said = []
     if diagnosis is not None:
         said = [f"{diagnosis.name}, grade {diagnosis.grade}", diagnosis.name]
-    found = (graph.find(name) for name in [*said, record.diagnosis or ""])
+    found = (graph.find(name) for name in [*said, record.diagnosis or "", site])
     return next((disease.name for disease in found if disease is not None), None)
 
 
@@ -56,10 +58,15 @@ def alterations_of(
             found.append(Alteration(gene=gene, kind=kind, source="record"))
     for assay in record.reported:
         if assay.result == "present":
+            gene, partner = assay.gene, assay.partner
+            if (
+                partner
+                and knowledge.interpreter.knows(partner)
+                and not knowledge.interpreter.knows(gene)
+            ):
+                gene, partner = partner, gene  # whichever of the two is the driver
             source = assay.method or "record"
-            found.append(
-                Alteration(gene=assay.gene, kind=assay.kind, partner=assay.partner, source=source)
-            )
+            found.append(Alteration(gene=gene, kind=assay.kind, partner=partner, source=source))
     known = {(a.gene, a.kind) for a in found}
     for told in copy_number.genes if copy_number else ():
         way = COPIES.get(told.call)
@@ -69,20 +76,16 @@ def alterations_of(
 
 
 def of_variant(variant: Variant, knowledge: Knowledge) -> Alteration:
-    """A small variant as an alteration, numbered as knowledge numbers it."""
-    interpreter = knowledge.interpreter
-    gene = interpreter.genes.find(variant.gene or "")
+    """A small variant as an alteration, numbered and named as knowledge does."""
+    genes = knowledge.interpreter.genes
+    usual = as_usual(variant, genes)
     source = "variants"
-    if gene is not None and variant.protein_change:
-        ahead = gene.numbered_apart.get((variant.transcript or "").partition(".")[0], 0)
-        usual = renumbered(variant.protein_change, -ahead)
-        if ahead and interpreter.judge.is_hotspot(variant.gene or "", usual):
-            source = f"variants ({variant.protein_change} on {variant.transcript})"
-            variant = variant.model_copy(update={"hgvs_protein": f"p.{usual}"})
+    if usual is not variant:
+        told = variant.protein_change or variant.hgvs_coding
+        source += f" ({told} on {variant.transcript or 'its transcript'})"
     is_germline = None if variant.status is None else variant.status.lower() == GERMLINE
     return Alteration(
-        gene=variant.gene or "", kind="small variant", variant=variant, is_germline=is_germline,
-        source=source,
+        gene=variant.gene or "", kind="small variant", variant=usual, is_germline=is_germline, source=source
     )  # fmt: skip
 
 

@@ -11,8 +11,8 @@ from data.errors import VariantError
 from data.genomics import Variant
 from data.io.maf import read_maf_cohort
 from models.genomics.genes import GeneTable
+from models.genomics.numbering import as_usual
 from models.genomics.oncogenicity import Recurrence
-from models.genomics.protein import renumbered
 
 LEAST = 2
 """Patients: what only one has says nothing."""
@@ -41,8 +41,7 @@ def _counted(variant: Variant, genes: GeneTable) -> str | None:
     gene = genes.find(variant.gene or "")
     if gene is None or not variant.protein_change or not variant.alters_protein:
         return None
-    ahead = gene.numbered_apart.get((variant.transcript or "").partition(".")[0], 0)
-    return renumbered(variant.protein_change, -ahead)
+    return as_usual(variant, genes).protein_change
 
 
 def write_recurrence(path: Path, found: dict[tuple[str, str], int], source: str) -> None:

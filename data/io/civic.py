@@ -7,6 +7,7 @@ import gzip
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import get_args
 
@@ -60,12 +61,9 @@ def read_civic(path: Path, as_of: str | None = None) -> CivicImport:
     Raises:
         KnowledgeError: another file, a damaged one, or a date that is not told.
     """
-    dated = _DATED.search(path.name)
-    when = as_of or (dated[0] if dated else None)
-    if when is None or not _DATED.fullmatch(when):
-        raise KnowledgeError(
-            f"{path}: its date is not in its name; say as of when it is with --as-of YYYY-MM-DD"
-        )
+    if not path.is_file():
+        raise KnowledgeError(f"{path}: there is no such file")
+    when = _date(path, as_of)
     left_out: dict[str, int] = {}
     found = []
     for number, row in enumerate(_rows(path), 2):
@@ -77,16 +75,31 @@ def read_civic(path: Path, as_of: str | None = None) -> CivicImport:
     return CivicImport(tuple(found), left_out)
 
 
+def _date(path: Path, as_of: str | None) -> str:
+    dated = _DATED.search(path.name)
+    when = as_of or (dated[0] if dated else "")
+    try:
+        day = date.fromisoformat(when if len(when) > len("YYYY-MM") else f"{when}-01")
+    except ValueError as error:
+        said = f"{when!r} is no date" if when else "its date is not in its name"
+        raise KnowledgeError(
+            f"{path}: {said}; say as of when it is with --as-of YYYY-MM or YYYY-MM-DD"
+        ) from error
+    if day > datetime.now(UTC).date():
+        raise KnowledgeError(f"{path}: {when} has not come yet; give the date of the file")
+    return when
+
+
 def _rows(path: Path) -> list[dict[str, str]]:
-    if not path.is_file():
-        raise KnowledgeError(f"{path}: there is no such file")
     if path.stat().st_size > MAX_BYTES:
         raise KnowledgeError(
             f"{path}: is larger than {MAX_BYTES:,} bytes, which CIViC's files are not"
         )
     try:
         with (
-            gzip.open(path, "rt", newline="") if is_gzipped(path) else path.open(newline="") as file
+            gzip.open(path, "rt", newline="", encoding="utf-8-sig")
+            if is_gzipped(path)
+            else path.open(newline="", encoding="utf-8-sig") as file
         ):
             reader = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
             names = {
@@ -98,11 +111,15 @@ def _rows(path: Path) -> list[dict[str, str]]:
                     f"{path}: has no column {', '.join(missing)}; give CIViC's ClinicalEvidenceSummaries"
                 )
             has_gene = "gene" in (reader.fieldnames or ())
-            return [
-                {c: (row.get(n or "") or "").strip() for c, n in names.items()}
-                | {"gene": (row["gene"] or "").strip() if has_gene else ""}
-                for row in reader
-            ]
+            found = []
+            for number, row in enumerate(reader, 2):
+                if None in row.values():
+                    raise KnowledgeError(
+                        f"{path}: line {number} ends too early, so the file is not whole; download it again"
+                    )
+                told = {c: row[n or ""].strip() for c, n in names.items()}
+                found.append(told | {"gene": row["gene"].strip() if has_gene else ""})
+            return found
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise KnowledgeError(f"{path}: cannot be read ({error}); download it again") from error
 

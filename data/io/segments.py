@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pandas.errors import EmptyDataError, ParserError
+from pandas.errors import EmptyDataError, ParserError, ParserWarning
 
 from data.copy_number import Segment
 from data.errors import VariantError
@@ -47,6 +48,8 @@ def read_segments(
     if path.stat().st_size > MAX_BYTES:
         raise VariantError(f"{path}: is larger than {MAX_BYTES:,} bytes; give one tumor's segments")
     frame = _frame(path)
+    if frame.empty:
+        raise VariantError(f"{path}: has a header and no segment; export it again")
     named = frame["sample"].unique()
     chosen = [name for name in named if sample is None or name == sample]
     if len(chosen) != 1:
@@ -66,9 +69,12 @@ def read_segments(
 
 def _frame(path: Path) -> pd.DataFrame:
     try:
-        frame = pd.read_csv(path, sep="\t", comment="#", dtype=str)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", ParserWarning)  # of a row that is longer than the header
+            frame = pd.read_csv(path, sep="\t", comment="#", dtype=str, index_col=False)
     except (
         ParserError,
+        ParserWarning,
         EmptyDataError,
         UnicodeDecodeError,
         OSError,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def read_signatures(path: Path, channels: tuple[str, ...]) -> SignatureTable:
     try:
         frame = pd.read_csv(path, sep=None, engine="python", comment="#", index_col=0)
         frame = frame.astype(float)
-    except (ParserError, UnicodeDecodeError, ValueError, OSError) as error:
+    except (ParserError, csv.Error, UnicodeDecodeError, ValueError, OSError) as error:
         raise VariantError(f"{path}: is no table of signatures ({error})") from error
     odd = sorted(set(channels) ^ set(map(str, frame.index)))
     if odd or frame.index.has_duplicates:

@@ -23,8 +23,8 @@ from models.genomics.protein import protein_change
 from models.genomics.spectrum import BASES, CHANNELS, EXCHANGES, channels, counts, exchanges
 
 MANY_PER_MB = 10.0
-LEAST_SUBSTITUTIONS = 50
-"""Below, shares of a spectrum say nothing."""
+LEAST_SUBSTITUTIONS, LEAST_MUTATIONS = 50, 50
+"""Below, shares of a spectrum say nothing, and a rate (of a small panel) little."""
 POLE_DOMAIN = (268, 471)
 POLE_SHARE, POLE_TRANSVERSIONS, POLE_INDELS = 0.25, 0.15, 0.05
 TEMOZOLOMIDE_SHARE, TEMOZOLOMIDE_INDELS, OFF_CPG, IN_CC_CT = 0.85, 0.10, 0.70, 0.50
@@ -115,7 +115,7 @@ def _changed(reference: str, alternate: str) -> str:
 
 def _hints(found: MutationBurden, calls: Calls) -> Iterable[Hint]:
     many, total = found.mutations, sum(found.substitutions.values())
-    if many is None or many.per_mb < MANY_PER_MB:
+    if many is None or many.per_mb < MANY_PER_MB or many.count < LEAST_MUTATIONS:
         return
     told = f"{many.per_mb:.1f} nonsynonymous mutations per Mb"
     patterns: list[Hint] = []

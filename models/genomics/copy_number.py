@@ -17,9 +17,11 @@ from data.genome import CHROMOSOMES, LENGTHS
 from data.genomics import Build
 
 BEYOND, WHOLE, COVERED = 0.1, 0.8, 0.5
-HIGH, DEEP = 1.0, -1.0
+HIGH, DEEP, PART_OF_GENE = 1.0, -1.0, 0.1
 MORE_COPIES, NO_COPY = 4.0, 0.5
 DIPLOID = 2.0
+AUTOSOMES = CHROMOSOMES[:22]
+"""The sex is not told, so nothing is called on X and Y."""
 ACROCENTRIC = ("13", "14", "15", "21", "22")
 """Whose short arms no assay covers."""
 CENTROMERES_MB: Mapping[Build, tuple[float, ...]] = {
@@ -89,7 +91,7 @@ def copy_number(
 
 def _arms(segments: Sequence[Segment], build: Build) -> list[Arm]:
     arms = []
-    for number, chromosome in enumerate(CHROMOSOMES):
+    for number, chromosome in enumerate(AUTOSOMES):
         middle = round(CENTROMERES_MB[build][number] * 1e6)
         own = [s for s in segments if s.chromosome == chromosome]
         for arm, low, high in (("p", 1, middle), ("q", middle + 1, LENGTHS[build][number])):
@@ -120,13 +122,14 @@ def _arm(name: str, own: Sequence[Segment], low: int, high: int) -> Arm:
 
 
 def _at(segments: Sequence[Segment], chromosome: str, start: int, end: int) -> float | None:
-    """The log2 ratio at a gene's middle, or of the segment that covers most of it; None where none does."""
+    """The log2 ratio farthest from 0 of the segments that cover a tenth of a gene or more; None without one."""
     over = [
-        (min(s.end, end) - max(s.start, start), s.log2)
+        s.log2
         for s in segments
-        if s.chromosome == chromosome and s.start <= end and s.end >= start
+        if s.chromosome == chromosome
+        and min(s.end, end) - max(s.start, start) + 1 >= PART_OF_GENE * (end - start + 1)
     ]
-    return max(over)[1] if over else None
+    return max(over, key=abs, default=None)
 
 
 def _gene(name: str, log2: float, purity: float | None, ploidy: float) -> GeneCopies:
@@ -146,6 +149,7 @@ def _gene(name: str, log2: float, purity: float | None, ploidy: float) -> GeneCo
 
 
 def _altered(segments: Sequence[Segment]) -> float:
+    segments = [s for s in segments if s.chromosome in AUTOSOMES]
     lengths = np.array([s.end - s.start + 1 for s in segments], float)
     beyond = np.array([abs(s.log2) >= BEYOND for s in segments])
     return round(float(lengths[beyond].sum() / lengths.sum()), 4) if len(segments) else 0.0

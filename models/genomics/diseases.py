@@ -64,8 +64,10 @@ class DiseaseGraph(BaseModel):
         Only what is the same or broader speaks of this tumor: a statement on a narrower one holds for some such
         patients only.
         """
-        one, other = (None if name is None else self.find(name) for name in (patient, told))
-        if one is None or other is None:
+        if patient is None or (one := self.find(patient)) is None:
+            return "unknown", None
+        other = self.find(told)
+        if other is None:
             return "another", None
         upwards, also = self.above(one.name), self.above(other.name)
         if other.name in upwards:
@@ -78,8 +80,8 @@ class DiseaseGraph(BaseModel):
 
     def is_organ(self, name: str) -> bool:
         """Whether two kinds of this are related, as two solid tumors as such are not."""
-        return len(self.above(name)) > ORGAN_DEPTH
+        return name not in ROOTS
 
 
-ORGAN_DEPTH = 2
-"""Cancer and solid tumor stand above every organ."""
+ROOTS = ("cancer", "solid tumor")
+"""What stands above every organ."""

@@ -20,6 +20,17 @@ class Exon(_Part):
     coding: tuple[int, int] | None = Field(
         default=None, description="coding bases, for an exon that is known to be skipped"
     )
+    by_last_base: tuple[str, ...] = Field(
+        default=(), description="protein changes that an exchange of its last base makes"
+    )
+
+
+class Numbering(_Part):
+    """How another transcript in use numbers the part that it shares with MANE Select."""
+
+    ahead: int = Field(description="residues")
+    beyond: int = Field(description="from this residue of it on")
+    always: bool = Field(default=True, description="false where versions of it differ")
 
 
 class Gene(_Part):
@@ -36,10 +47,15 @@ class Gene(_Part):
         default=(), description="whose activity is well studied, a choice"
     )
     active: tuple[str, ...] = Field(default=(), description="classes of changes known to be active")
-    numbered_apart: dict[str, int] = Field(
-        default_factory=dict,
-        description="residues by which another transcript in use is ahead in the conserved part",
+    numbered_apart: dict[str, Numbering] = Field(default_factory=dict)
+    renamed: dict[str, str] = Field(
+        default_factory=dict, description="changes by the name that is in use, as H3 K27M for K28M"
     )
+    dispensable_from: int | None = Field(
+        default=None, description="a stop from this residue on leaves a working protein"
+    )
+    promoter: tuple[int, ...] = Field(default=(), description="coding places of known activity")
+    promoter_positions: tuple[int, ...] = Field(default=(), description="in GRCh37 and GRCh38")
 
     @property
     def can_be_lost(self) -> bool:

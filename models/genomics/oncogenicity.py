@@ -97,6 +97,9 @@ class Judge:
     def _null(self, alteration: Alteration, gene: Gene, hypermutated: bool) -> Iterable[Point]:
         if not gene.can_be_lost or not is_null(alteration):
             return
+        change = change_of(alteration)
+        if gene.dispensable_from and change and change.start >= gene.dispensable_from:
+            return  # so late that the protein works
         reason = f"leaves no working protein of {alteration.gene}, a tumor suppressor"
         if hypermutated:
             yield Point(
@@ -147,9 +150,10 @@ class Judge:
         codes = {point.code for point in met}
         if change is None or change.kind == "synonymous":
             return
-        if change.net_length not in (None, 0) and "OVS1" not in codes:
-            yield Point(code="OM2", points=2, reason="changes the length of the protein in frame")
-        if codes & {"OS2", "OS3", "OVS1", "OM4"}:
+        longer = change.kind == "extension" and gene.can_be_lost
+        if (longer or change.net_length not in (None, 0)) and "OVS1" not in codes:
+            yield Point(code="OM2", points=2, reason="changes the length of the protein")
+        if codes & {"OS2", "OS3", "OVS1", "OM3", "OM4"}:
             return  # the rules count a domain only where nothing stronger does
         for name, (first, last) in gene.domains.items():
             if first <= change.start <= last:

@@ -15,17 +15,26 @@ from typing import ClassVar, final
 from typing_extensions import override
 
 from data.evidence import Alteration, Precision
-from data.genomics import short_protein_change
-from models.genomics.genes import Gene
+from data.genomics import Variant, short_protein_change
+from models.genomics.genes import Gene, GeneTable
 from models.genomics.protein import ProteinChange, protein_change
 
+BEYOND_BORDER = 5
+"""Codons by which a change of an exon may reach into the next one."""
 SPLICE_SITE, SPLICE_REACH = 2, 20
 """Intronic bases beside an exon whose exchange, and whose loss, may skip it."""
-NULL_TERMS = (
-    "splice_acceptor", "splice_donor", "splice_site_variant", "stop_gained", "frameshift", "start_lost",
-)  # fmt: skip
+NULL_TERMS = frozenset(
+    {
+        "splice_acceptor_variant",
+        "splice_donor_variant",
+        "splice_site_variant",
+        "stop_gained",
+        "frameshift_variant",
+        "start_lost",
+    }
+)
 """Of the Sequence Ontology; a MAF says splice_site_variant of a canonical site."""
-_CODING = re.compile(r"(?:.*:)?c\.(-?\d+)([+-]\d+)?(?:_(-?\d+)([+-]\d+)?)?.*")
+_CODING = re.compile(r"(?:.*:)?c\.(-?\d+)([+-]\d+)?(?:_(-?\d+)([+-]\d+)?)?(.*)")
 
 
 class Pattern(ABC):
@@ -52,7 +61,7 @@ def is_null(alteration: Alteration) -> bool:
     if change is not None and change.truncates:
         return True
     terms = (variant.consequence or "") if variant else ""
-    return any(term in terms for term in NULL_TERMS)
+    return not NULL_TERMS.isdisjoint(re.split("[&,]", terms))
 
 
 @final
@@ -105,6 +114,8 @@ class InCodons(Pattern):
         change = change_of(alteration)
         if change is None or change.start > self.last or change.end < self.first:
             return False
+        if min(change.start - self.first, self.last - change.end) < -BEYOND_BORDER:
+            return False  # much more than the exon
         net = change.net_length
         match self.kind:
             case "deletion":
@@ -119,28 +130,39 @@ class InCodons(Pattern):
 @final
 @dataclass(frozen=True)
 class Skipping(Pattern):
-    """An exon left out: changes at its borders, or a deletion over one of them."""
+    """An exon left out: an exchange on its splice sites or of its last base, or a deletion over a border.
+
+    The coding change decides where it is told; else a MAF's ``X1010_splice``, or a change of the last base by
+    its protein.
+    """
 
     precision = "exon or class"
     codons: tuple[int, int]
     coding: tuple[int, int]
+    by_last_base: tuple[str, ...] = ()
 
     @override
     def fits(self, alteration: Alteration, *, oncogenic: bool) -> bool:
         variant = alteration.variant
         if variant is None:
             return False
-        ends = self.codons[0] - 1, self.codons[1] + 1
-        splice = re.match(r"[A-Z](\d+)_splice", variant.protein_change or "")
-        if splice is not None:
-            return any(abs(int(splice[1]) - end) <= 1 for end in ends)
         coding = _CODING.fullmatch(variant.hgvs_coding or "")
-        if coding is None:
-            return False
-        start, start_off, end, end_off = coding.groups()
+        if coding is not None:
+            return self._is_skipped(coding)
+        protein = variant.protein_change or ""
+        splice = re.match(r"[A-Z](\d+)_splice", protein)
+        ends = self.codons[0] - 1, self.codons[1] + 1
+        near = splice is not None and any(abs(int(splice[1]) - end) <= 1 for end in ends)
+        return near or protein in self.by_last_base
+
+    def _is_skipped(self, coding: re.Match[str]) -> bool:
+        start, start_off, end, end_off, what = coding.groups()
         first = int(start), int(start_off or 0)
         last = (int(end), int(end_off or 0)) if end else first
-        reach = SPLICE_SITE if first == last else SPLICE_REACH
+        deleted = what.startswith("del")
+        if not deleted and ">" not in what:
+            return False  # what is inserted or doubled leaves both sites
+        reach = SPLICE_REACH if deleted else SPLICE_SITE
         (low, high) = self.coding
         borders = ((low, -reach), (low, -1)), ((high, 0), (high, reach))
         return any(first <= right and last >= left for left, right in borders)
@@ -155,7 +177,7 @@ class Null(Pattern):
 
     @override
     def fits(self, alteration: Alteration, *, oncogenic: bool) -> bool:
-        return alteration.kind == "deletion" or is_null(alteration)
+        return alteration.kind == "deletion" or (oncogenic and is_null(alteration))
 
 
 @final
@@ -188,16 +210,22 @@ class Fused(Pattern):
 @final
 @dataclass(frozen=True)
 class InPromoter(Pattern):
-    """A change upstream of the coding sequence (TERT's C228T is c.-124C>T)."""
+    """One of the known places upstream of the coding sequence (TERT's C228T is c.-124C>T)."""
 
     precision = "exon or class"
+    offsets: tuple[int, ...]
+    positions: tuple[int, ...]
 
     @override
     def fits(self, alteration: Alteration, *, oncogenic: bool) -> bool:
-        variant = alteration.variant
-        return variant is not None and (variant.hgvs_coding or "").rsplit(":", 1)[-1].startswith(
-            "c.-"
-        )
+        return alteration.variant is not None and self.holds(alteration.variant)
+
+    def holds(self, variant: Variant) -> bool:
+        """Whether a variant is at one of the places; by its position where no coding change is told."""
+        coding = _CODING.fullmatch(variant.hgvs_coding or "")
+        if coding is not None:
+            return int(coding[1]) in self.offsets and ">" in coding[5]
+        return variant.position in self.positions
 
 
 @final
@@ -237,6 +265,12 @@ class Signature(Pattern):
         return alteration.kind == "signature"
 
 
+def in_promoter(variant: Variant, genes: GeneTable) -> bool:
+    """Whether a variant is one of its gene's known promoter mutations."""
+    gene = genes.find(variant.gene or "")
+    return gene is not None and InPromoter(gene.promoter, gene.promoter_positions).holds(variant)
+
+
 WHOLE: dict[str, Callable[[], Pattern]] = {
     "mutation": Mutated, "mutations": Mutated, "oncogenic mutation": Mutated, "activating mutation": Mutated,
     "loss": Lost, "loss-of-function": Null, "deleterious mutation": Null, "truncating mutation": Null,
@@ -245,7 +279,7 @@ WHOLE: dict[str, Callable[[], Pattern]] = {
     "promoter methylation": lambda: State("promoter methylation"),
     "amplification": lambda: State("amplification"),
     "fusion": Fused, "fusions": Fused, "rearrangement": Fused,
-    "promoter mutation": InPromoter, "signature": Signature,
+    "signature": Signature,
 }  # fmt: skip
 """Names that stand for a whole class."""
 _EXON = re.compile(r"exon (\d+) (deletion|insertion|mutation|skipping)(?: mutation)?s?")
@@ -265,13 +299,18 @@ def pattern(written: str, symbol: str, gene: Gene | None) -> Pattern | None:
     lowered = text.lower().removeprefix(f"{symbol.lower()} ")
     if lowered in WHOLE:
         return WHOLE[lowered]()
+    if lowered == "promoter mutation":
+        known_places = gene is not None and gene.promoter
+        return InPromoter(gene.promoter, gene.promoter_positions) if gene and known_places else None
     exon = _EXON.fullmatch(lowered)
     if exon is not None:
         known = None if gene is None else gene.exons.get(int(exon[1]))
         if known is None:
             return None
         if exon[2] == "skipping":
-            return None if known.coding is None else Skipping(known.codons, known.coding)
+            if known.coding is None:
+                return None
+            return Skipping(known.codons, known.coding, known.by_last_base)
         return InCodons(*known.codons, exon[2])
     domain = re.fullmatch(r"(.+ domain) mutation", lowered)
     if domain is not None:

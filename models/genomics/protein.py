@@ -15,7 +15,8 @@ ChangeKind = Literal[
 _WRITTEN = re.compile(r"([A-Z*])(\d+)(?:_([A-Z*])(\d+))?(.*)")
 
 _EXCHANGED = re.compile(r"(\d+)_(\d+)([A-Z]+)>([A-Z]+)")
-_LOST = re.compile(r"([A-Z]{2,})(\d+)del")
+_STRETCH = re.compile(r"([A-Z]*)(\d+)(?:_([A-Z]?)(\d+))?(>|ins|del|dup)([A-Z]*)")
+_RUN = re.compile(r"([A-Z]{2,})(\d+)(fs|[A-Z]{2,})(.*)")
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,9 @@ def protein_change(written: str) -> ProteinChange | None:
     ``ELREA746del`` and ``771_771A>AYVMA``. None where it is none: ``X963_splice`` tells where, not what.
     """
     short = short_protein_change(written).replace("%3D", "=")
-    exchanged = _EXCHANGED.fullmatch(short)
-    if exchanged is not None:
-        return _exchange(int(exchanged[1]), exchanged[3], exchanged[4])
-    lost = _LOST.fullmatch(short)
-    if lost is not None:
-        at = int(lost[2])
-        return ProteinChange("deletion", at, at + len(lost[1]) - 1, lost[1][0])
+    older = _older(short)
+    if older is not None:
+        return older
     found = _WRITTEN.fullmatch(short)
     if found is None:
         return None
@@ -87,6 +84,28 @@ def protein_change(written: str) -> ProteinChange | None:
     if re.fullmatch(r"[A-Z]", rest):
         return ProteinChange("substitution", at, to, first, rest)
     return _range(rest.lower(), rest, at, to, first)
+
+
+def _older(short: str) -> ProteinChange | None:
+    """Spellings before HGVS was settled: Oncotator's, COSMIC's."""
+    exchanged = _EXCHANGED.fullmatch(short)
+    if exchanged is not None:
+        return _exchange(int(exchanged[1]), exchanged[3], exchanged[4])
+    run = _RUN.fullmatch(short)
+    if run is not None and run[3] == "fs":
+        return ProteinChange("frameshift", int(run[2]), int(run[2]), run[1][0])
+    if run is not None and not run[4]:
+        return _exchange(int(run[2]), run[1], run[3])
+    stretch = _STRETCH.fullmatch(short)
+    if stretch is None or (len(stretch[1]) == 1 and stretch[5] != ">"):
+        return None
+    letters, at, _, to, what, new = stretch.groups()
+    low = int(at)
+    high = int(to) if to else low + max(len(letters), 1) - 1
+    kinds: dict[str, ChangeKind] = {
+        ">": "deletion-insertion", "ins": "insertion", "del": "deletion", "dup": "duplication",
+    }  # fmt: skip
+    return ProteinChange(kinds[what], low, high, letters[:1], new if what in (">", "ins") else "")
 
 
 def _exchange(at: int, old: str, new: str) -> ProteinChange:
@@ -111,6 +130,19 @@ def _range(lowered: str, rest: str, at: int, to: int, first: str) -> ProteinChan
     return None
 
 
-def renumbered(written: str, by: int) -> str:
-    """A change in one-letter code with every residue's number moved."""
-    return re.sub(r"(?<=[A-Z])\d+", lambda found: str(int(found[0]) + by), written)
+def renumbered(written: str, by: int, beyond: int = 0) -> str:
+    """A change in one-letter code with the number of every residue past a place moved."""
+    return re.sub(
+        r"(?<=[A-Z])\d+",
+        lambda found: str(int(found[0]) + (by if int(found[0]) > beyond else 0)),
+        written,
+    )
+
+
+def recoded(written: str, by: int, beyond: int) -> str:
+    """A coding change (``c.3082+2T>A``) with the number of every base past a place moved."""
+    return re.sub(
+        r"(?:(?<=c\.)|(?<=_))\d+",
+        lambda found: str(int(found[0]) + (by if int(found[0]) > beyond else 0)),
+        written,
+    )

@@ -96,7 +96,7 @@ class Interpreter:
         tier, reason = self._tier(alteration, found, points)
         return Interpretation(
             alteration=alteration, tier=tier, reason=reason, oncogenicity=points,
-            support=for_it, resistance=against,
+            support=for_it, resistance=against, notes=_notes(alteration),
         )  # fmt: skip
 
     def _supports(
@@ -184,12 +184,21 @@ def _rank(support: Support) -> tuple[int, int, int, int]:
     )
 
 
+def _notes(alteration: Alteration) -> tuple[str, ...]:
+    variant = alteration.variant
+    written = variant.protein_change if variant else None
+    if written is None or change_of(alteration) is not None or written.endswith("_splice"):
+        return ()
+    return (f"the protein change {written} is not understood: only its consequence was looked at",)
+
+
 KINSHIPS: dict[Kinship, str] = {
     "same": "this tumor type",
     "broader": "{}, of which this tumor is a kind",
     "narrower": "{}, a kind of this tumor type",
     "related": "{}, a related tumor type",
     "another": "{}, another tumor type",
+    "unknown": "{}, while this patient's disease is not known here",
 }
 
 

@@ -22,7 +22,7 @@ TCGA_MB = 35.0
 def put_genomics(store, patient, record, path):
     """An avatar with genomics and no scan."""
     found = genomics_of(
-        store, record, read_variants(path), None, (), capture_mb=TCGA_MB, is_glioma=True
+        store, record, read_variants(path), None, (), capture_mb=TCGA_MB, site="glioma"
     )
     put_avatar(
         store, patient, record=found.record, diagnosis=found.diagnosis, variants=found.variants,

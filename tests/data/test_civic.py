@@ -81,6 +81,9 @@ def test_accepted_statements_are_read_and_the_others_counted(tmp_path, columns, 
         ("2025-06.tsv", b"\x1f\x8bnot gzip", "download it again"),
         ("2025-06.tsv", b"\xff\xfe\x00bad", "download it again"),
         ("2025-06.tsv", "", "has no column"),
+        ("2025-06.tsv", table(OLD, ROWS)[:-40], "ends too early"),
+        ("2025-13.tsv", table(OLD, ROWS), "is no date"),
+        ("2125-01.tsv", table(OLD, ROWS), "has not come yet"),
     ],
 )
 def test_another_file_is_refused_with_the_remedy(tmp_path, name, content, words):
@@ -92,7 +95,13 @@ def test_another_file_is_refused_with_the_remedy(tmp_path, name, content, words)
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(KnowledgeError, match="no such file"):
-        read_civic(tmp_path / "2025-06.tsv")
+        read_civic(tmp_path / "evidence.tsv")
+
+
+def test_a_mark_of_the_byte_order_is_no_part_of_a_column(tmp_path):
+    path = tmp_path / "2025-06.tsv"
+    path.write_text(table(OLD, ROWS), encoding="utf-8-sig")
+    assert len(read_civic(path).statements) == 2
 
 
 def test_the_real_file_of_2021(shared):

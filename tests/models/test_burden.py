@@ -149,6 +149,7 @@ def test_a_table_of_signatures_is_read_in_any_order_and_a_wrong_one_refused(tmp_
         ("\n".join(["Type\tSBS1\tSBS11", *rows[:-1]]), "each of 96 channels once"),
         ("\n".join(["Type\tSBS1\tSBS11", *(r.replace("0.", "1.") for r in rows)]), "sum to 1"),
         ("nothing", "channels"),
+        ("", "no table"),
         ("Type\tSBS1\nA[C>A]A\tx", "no table"),
     ):
         path.write_text(text)
@@ -183,6 +184,13 @@ def test_hypermutated_tumors_are_told_apart(cohort):
     assert len(found) <= 8
     (pole,) = (told for name, told in hints.items() if name.startswith("TCGA-06-5416"))
     assert "POLE V411L in the exonuclease domain" in pole["POLE-like"]
+
+
+def test_a_small_panel_with_few_mutations_is_not_called_hypermutated():
+    some = calls(*(("C", "T", None, {"consequence": "missense_variant"}) for _ in range(12)))
+    found = burden(some, 0.5)
+    assert found.mutations.per_mb == 24
+    assert found.hints == ()
 
 
 def test_a_vcf_without_neighbours_tells_polymerase_epsilon_by_its_variant(shared):

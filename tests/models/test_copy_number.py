@@ -82,6 +82,24 @@ def test_each_finding_has_three_states(segments, name, state):
     assert states(segments)[name] == state
 
 
+def test_the_sex_is_not_told_so_nothing_is_called_on_x_and_y():
+    male = told(genome(cX=-1.0, cY=-1.0))
+    assert male.altered == 0
+    assert not [arm for arm in male.arms if arm.name[0] in "XY"]
+
+
+def test_a_part_of_a_gene_that_is_lost_is_a_loss_of_it():
+    chromosome, low, high = GENES[BUILD]["CDKN2A"]
+    half = low + (high - low) // 3
+    rest = [s for s in genome() if s.chromosome != chromosome]
+    segments = [
+        *rest, Segment(chromosome=chromosome, start=1, end=low - 1, log2=0.0),
+        Segment(chromosome=chromosome, start=low, end=half, log2=-4.0),
+        Segment(chromosome=chromosome, start=half + 1, end=length_of(chromosome, BUILD), log2=0.0),
+    ]  # fmt: skip
+    assert states(segments)["cdkn2a_homozygous_deletion"] == "present"
+
+
 def test_purity_settles_what_a_ratio_alone_leaves_open():
     shallow = with_gene(genome(), "CDKN2A", -0.8)
     assert states(shallow)["cdkn2a_homozygous_deletion"] == "untested"
@@ -159,8 +177,9 @@ def test_a_seg_file_is_read_with_x_as_a_number(tmp_path, packed):
         (SEG.replace("-0.5", "40"), "no copies"),
         (SEG.replace("\t1000\t", "\t249250622\t"), "of another build"),
         (SEG.replace("\t1\t1000", "\t2000\t1000"), "no valid start and end"),
-        ("ID\tchrom\tloc.start\tloc.end\tnum.mark\tseg.mean\n", "has 0 samples"),
+        ("ID\tchrom\tloc.start\tloc.end\tnum.mark\tseg.mean\n", "has a header and no segment"),
         ("", "is no table of segments"),
+        (SEG.replace("-0.5\n", "-0.5\t9\n"), "is no table of segments"),
     ],
 )
 def test_what_is_no_table_of_segments_is_refused(tmp_path, text, words):

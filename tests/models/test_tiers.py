@@ -74,7 +74,8 @@ def small(
     is_germline = known.pop("germline", None)
     status = None if is_germline is None else "germline" if is_germline else "somatic"
     variant = Variant(
-        chromosome="chr1", position=100, reference="A", alternate="T", filters=("PASS",), gene=gene,
+        chromosome="chr1", position=known.pop("position", 100), reference="A", alternate="T",
+        filters=("PASS",), gene=gene,
         consequence=consequence, impact=impact, hgvs_coding=coding,
         hgvs_protein=None if change is None else f"p.{change}", status=status, **known,
     )  # fmt: skip
@@ -169,6 +170,42 @@ GOLDEN = {
     "ERBB2 amplified": (other("ERBB2", "amplification"), HER2, "I-A", "trastuzumab deruxtecan"),
     "TP53 R175H, inferential alone": (small("TP53", "R175H"), TNBC, "III", "only inferential"),
     "TMB-H": (other("TMB-H", "signature"), TNBC, "I-A", "pembrolizumab"),
+    # Spellings, transcripts and borders that were got wrong before
+    "MET exon 14 on the longer transcript": (
+        small("MET", "X1028_splice", "splice_donor_variant", "HIGH", "c.3082+2T>A",
+              transcript="ENST00000318493"),
+        NSCLC, "I-A", "approved"),
+    "MET D1010N without its coding change": (small("MET", "D1010N"), NSCLC, "I-A", "approved"),
+    "MET acceptor of the next exon": (
+        small("MET", "X1011_splice", "splice_acceptor_variant", "HIGH", "c.3029-1G>A"),
+        NSCLC, "III", "no statement"),
+    "MET insertion deep in the intron": (
+        spliced("MET", "c.3028+15_3028+16insA", "intron_variant"), NSCLC, "III", "no statement"),
+    "MET silent last base": (
+        small("MET", "D1010=", "synonymous_variant", "LOW", "c.3028="), NSCLC, "IV", "synonymous"),
+    "EGFR insertion without its letters": (small("EGFR", "770_771insGL"), NSCLC, "I-A", "amivantamab"),
+    "EGFR deletion as COSMIC wrote it": (small("EGFR", "E746_T751>IP"), NSCLC, "I-A", "approved"),
+    "EGFR deletion without letters": (small("EGFR", "746_750del"), NSCLC, "I-A", "approved"),
+    "EGFR lost from the middle on": (small("EGFR", "E600_G1000del"), NSCLC, "III", "no statement"),
+    "ERBB2 as COSMIC wrote it": (small("ERBB2", "G776>VC"), NSCLC, "I-A", "approved"),
+    "KRAS two residues in a row": (small("KRAS", "GG12CC"), NSCLC, "III", "no statement"),
+    "BRAF V640D on MANE Plus Clinical": (
+        small("BRAF", "V640D", transcript="ENST00000644969.2"), "pediatric low-grade glioma",
+        "I-A", "tovorafenib"),
+    "BRCA1 beside a donor, not on it": (
+        small("BRCA1", None, "splice_donor_region_variant&intron_variant", "LOW", "c.4185+4A>G", germline=True),
+        TNBC, "III", "no statement"),
+    "BRCA2 K3326*, so late that it works": (
+        stop("BRCA2", "K3326*", germline=True, population_frequency=0.006), TNBC, "III", "no statement"),
+    "TERT's other places": (
+        small("TERT", None, "upstream_gene_variant", "MODIFIER", coding="c.-245T>C"),
+        GBM, "III", "no statement"),
+    "TERT by its position": (
+        small("TERT", None, "upstream_gene_variant", "MODIFIER", position=1295113),
+        GBM, "I-B", "worse outcome"),
+    "POLE truncated, an oncogene here": (stop("POLE", "R114*"), NSCLC, "III", "no statement is about POLE"),
+    "NTRK1 fused in a sarcoma": (
+        other("NTRK1", "fusion", "TPM3"), "soft tissue sarcoma", "I-A", "of which this tumor is a kind"),
     # What is not for a tumor board
     "a common variant of an actionable gene": (
         small("EGFR", "R521K", population_frequency=0.27), NSCLC, "IV", "27.0% of the population"),
@@ -217,7 +254,8 @@ def test_what_decided_the_tier_stands_first():
 def test_an_unknown_disease_has_nothing_of_its_own_type():
     (found,) = interpret([small("EGFR", "L858R")], None, KNOWLEDGE)
     assert found.tier == "II-C"
-    assert {s.kinship for s in found.support} == {"another"}
+    assert {s.kinship for s in found.support} == {"unknown"}
+    assert "disease is not known here" in found.reason
 
 
 def test_the_strongest_come_first():

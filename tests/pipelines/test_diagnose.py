@@ -27,6 +27,11 @@ def variant(gene, change, **more):
     return Variant(gene=gene, hgvs_protein=f"p.{change}", **(known | more))
 
 
+def promoter(coding):
+    place = {"chromosome": "chr5", "position": 1, "reference": "C", "alternate": "T"}
+    return Variant(gene="TERT", hgvs_coding=coding, impact="MODIFIER", **place)
+
+
 def variants(*found):
     return VariantSet(
         build="GRCh38", tumor_sample="T", normal_sample=None, roles_from="a test", variants=found
@@ -46,6 +51,13 @@ def variants(*found):
         (variant("H3-3A", "G35R"), "h3_g34_mutation", "present"),
         (variant("ATRX", "R1426*", impact="HIGH"), "atrx_loss", "present"),
         (variant("ATRX", "R1426Q"), "atrx_loss", "untested"),
+        (variant("IDH1", "R132="), "idh_mutation", "untested"),
+        (variant("IDH1", "R132fs", impact="HIGH"), "idh_mutation", "untested"),
+        (variant("IDH1", "R132*", impact="HIGH"), "idh_mutation", "untested"),
+        (variant("IDH1", "R132H", status="germline"), "idh_mutation", "untested"),
+        (promoter("c.-124C>T"), "tert_promoter_mutation", "present"),
+        (promoter("c.-146C>T"), "tert_promoter_mutation", "present"),
+        (promoter("c.-245T>C"), "tert_promoter_mutation", "untested"),
     ],
 )
 def test_a_variant_is_a_finding_only_where_it_is_that_change_and_passed(found, name, state):

@@ -44,7 +44,7 @@ def of_patient(store, shared, tmp_path, patient):
     folder = write_shared_study(patient, tmp_path / patient)
     record = ClinicalRecord.model_validate(yaml.safe_load((folder / "record.yaml").read_text()))
     calls = read_variants(shared / "glioma" / patient / f"{patient}.vcf.gz")
-    return genomics_of(store, record, calls, None, (), capture_mb=TCGA_MB, is_glioma=True)
+    return genomics_of(store, record, calls, None, (), capture_mb=TCGA_MB, site="glioma")
 
 
 def put(store, patient, found):
@@ -90,7 +90,7 @@ def test_the_other_one_is_a_molecular_glioblastoma_with_its_egfr_variant(
 def test_a_hypermutator_keeps_every_call_and_its_avatar_small(store, shared):
     calls = read_variants(shared / "variants/vcf/tcga_glioma_grch38/TCGA-06-5416.vcf.gz")
     record = ClinicalRecord(patient_id="TCGA-06-5416")
-    found = genomics_of(store, record, calls, None, (), capture_mb=TCGA_MB, is_glioma=True)
+    found = genomics_of(store, record, calls, None, (), capture_mb=TCGA_MB, site="glioma")
     assert [h.pattern for h in found.burden.hints] == ["POLE-like"]
     avatar = put(store, "TCGA-06-5416", found)
     assert len(avatar.to_json()) < 1_500_000
@@ -117,6 +117,18 @@ def test_two_runs_that_differ_are_explained_by_the_knowledge_that_came_in(
     (egfr,) = (c for c in found.changes if c.what == "EGFR A289V")
     assert egfr.after == "II-D"
     assert any(reason.startswith("new: CIViC EID") for reason in egfr.why)
+
+
+def test_another_capture_and_another_frequency_are_told_as_causes(store, shared, tmp_path):
+    before = put(store, "P", of_patient(store, shared, tmp_path, "TCGA-DU-7294"))
+    step = before.provenance[0]
+    other = step.model_copy(update={"settings": step.settings | {"capture_mb": 1.0}})
+    first, *rest = before.interpretations
+    common = first.model_copy(update={"tier": "IV", "reason": "12% of the population have it"})
+    after = before.model_copy(update={"provenance": (other,), "interpretations": (common, *rest)})
+    found = differences(before, after)
+    assert "capture_mb 35.0 became 1.0" in found.causes
+    assert found.changes[0].why[0].endswith("became: 12% of the population have it")
 
 
 def test_a_damaged_import_is_named(store):
@@ -180,7 +192,7 @@ def test_tier_i_stays_though_its_caller_filtered_it(store):
         "hgvs_protein": "p.L858R", "consequence": "missense_variant", "impact": "MODERATE",
     }  # fmt: skip
     calls = Calls(pa.Table.from_pylist([row], schema=SCHEMA), "GRCh38", "test", "T", None, "test")
-    found = genomics_of(store, record, calls, None, (), capture_mb=None, is_glioma=False)
+    found = genomics_of(store, record, calls, None, (), capture_mb=None, site="generic")
     (one,) = found.interpretations
     assert one.tier == "I-A"
     left = filter_calls(calls, np.array([one.tier in STRONG]), list(FILTERS))
@@ -215,7 +227,7 @@ def test_each_marker_changes_what_it_owns_and_says_from_where(store, methylated,
         {"patient_id": "P", "markers": {"idh_mutation": "absent", "egfr_amplification": "present",
                                         "mgmt_methylation": methylated}}
     )  # fmt: skip
-    found = genomics_of(store, record, None, None, (), capture_mb=None, is_glioma=True)
+    found = genomics_of(store, record, None, None, (), capture_mb=None, site="glioma")
     avatar = put(store, "P", found).model_copy(update={"prior_class": "glioblastoma"})
     effects = {(e.marker, e.acts_on): e for e in marker_effects(avatar)}
     growth = effects["EGFR amplification", "growth"]
