@@ -18,6 +18,7 @@ from data.copy_number import CopyNumber
 from data.diagnosis import Diagnosis
 from data.evidence import STRONG, Interpretation, KnowledgeSource, Support
 from data.genome import CHROMOSOMES, LENGTHS
+from models.genomics.clonality import Clonality
 from models.genomics.copy_number import BEYOND, GENES
 from models.genomics.fraction import interval
 from models.genomics.ledger import Ledger
@@ -98,7 +99,12 @@ def headline(found: Interpretation) -> str:
 
 
 def call_rows(
-    calls: Calls, tiers: Sequence[str], ledger: Ledger, *, removed: bool
+    calls: Calls,
+    tiers: Sequence[str],
+    ledger: Ledger,
+    clonal: Sequence[Clonality],
+    *,
+    removed: bool,
 ) -> list[dict[str, object]]:
     """The calls that a ledger keeps, or those that it removed, the strongest tier first."""
     order = list(TINTS)
@@ -121,6 +127,7 @@ def call_rows(
                 "95 % interval": "-"
                 if np.isnan(low[n])
                 else f"{100 * low[n]:.0f} to {100 * high[n]:.0f}",
+                "Tumor cells": clonal[n],
                 "Depth": told["tumor_depth"],
                 "Filter": told["filters"] or "none applied",
                 "Transcript": (told["transcript"] or "-") + (" (MANE)" if told["is_mane"] else ""),

@@ -32,6 +32,7 @@ from app.views import plain
 from data.avatar import Avatar
 from data.calls import Calls
 from data.evidence import STRONG, Interpretation
+from models.genomics.clonality import clonality
 from models.genomics.ledger import FILTERS, USUAL, filter_calls
 from pipelines.genomics_cohort import members_of
 from pipelines.marker_effects import marker_effects
@@ -173,9 +174,10 @@ removed = st.toggle(
     "Show what was removed",
     help=keys.help("R", "Show what was removed", "Each with the filter that removed it"),
 )
+clonal = clonality(calls, avatar.copy_number)
 rows = [
     row
-    for row in call_rows(calls, tiers, ledger, removed=removed)
+    for row in call_rows(calls, tiers, ledger, clonal, removed=removed)
     if wanted in " ".join(map(str, row.values())).lower()
 ]
 st.dataframe(rows[:PER_PAGE], hide_index=True, height=min(420, 38 + 35 * max(1, len(rows))))
@@ -184,7 +186,7 @@ st.caption(
     + (f", the first {PER_PAGE} shown" if len(rows) > PER_PAGE else "")
     + f"; build {avatar.variants.build or 'not stated'}; tumor sample "
     f"{plain(avatar.variants.tumor_sample)} (told by {plain(avatar.variants.roles_from)}). Fractions are of "
-    "reads, with Wilson's interval."
+    "reads, with Wilson's interval. Tumor cells: a hint from purity and segments, where the study gives both."
 )
 genes = genes_shown(avatar)
 if genes:

@@ -110,7 +110,10 @@ class Interpreter:
             if read.statement.needs_germline and not alteration.is_germline:
                 continue
             kinship, steps = self.diseases.kinship(disease, read.statement.disease)
-            if kinship in ("related", "another") and read.statement.effect in OF_ONE_DISEASE:
+            if (
+                kinship in ("related", "another", "unknown")
+                and read.statement.effect in OF_ONE_DISEASE
+            ):
                 continue
             tiers = HERE if self._speaks_of_it(read.statement, kinship) else ELSEWHERE
             found.append(
