@@ -2,6 +2,7 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+DICOMWEB := /usr/share/orthanc/plugins/libOrthancDicomWeb.so
 STUDY ?=
 PORT ?= 8501
 
@@ -28,10 +29,10 @@ app/assets/niivue.js: app/frontend/package-lock.json | $(VENV)/installed
 demo: setup
 	@$(BIN)/avatar demo --port $(PORT) $(if $(STUDY),--study "$(STUDY)") $(if $(NO_BOARD),--no-board)
 
-# Chromium drives the board in the browser tests and dciodvfy checks DICOM files; tests skip without them,
-# and say so.
+# Chromium drives the board in the browser tests, dciodvfy checks DICOM files and Orthanc is a PACS; tests skip
+# without them, and say so.
 system:
-	@{ command -v chromium && command -v dciodvfy; } >/dev/null 2>&1 || sh .ci/packages || true
+	@{ command -v chromium && command -v dciodvfy && test -e $(DICOMWEB); } >/dev/null 2>&1 || sh .ci/packages || true
 
 lint: setup
 	$(BIN)/ruff check .
