@@ -22,6 +22,7 @@ from models.genomics.clonality import Clonality
 from models.genomics.copy_number import BEYOND, GENES
 from models.genomics.fraction import interval
 from models.genomics.ledger import Ledger
+from models.genomics.oncogenicity import is_common_or_silent
 from models.genomics.patterns import change_of
 from models.genomics.spectrum import CHANNELS, EXCHANGES
 from pipelines.genomics_cohort import Member
@@ -144,16 +145,26 @@ def _fractions(calls: Calls) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def tiers_of(calls: Calls, found: Iterable[Interpretation]) -> list[str]:
-    """The tier of each call: of its interpretation, or III where nothing is known of its gene."""
+    """The tier of each call: of its interpretation; where nothing is known of its gene IV or III, by the same
+    rules.
+    """
     known = {}
     for one in found:
         v = one.alteration.variant
         if v is not None:
             known[v.chromosome, v.position, v.reference, v.alternate] = one.tier
-    names = ("chromosome", "position", "reference", "alternate")
+    names = (
+        "chromosome",
+        "position",
+        "reference",
+        "alternate",
+        "consequence",
+        "population_frequency",
+    )
+    rows = zip(*(calls.table[name].to_pylist() for name in names), strict=True)
     return [
-        known.get(row, "III")
-        for row in zip(*(calls.table[n].to_pylist() for n in names), strict=True)
+        known.get((c, p, r, a)) or ("IV" if is_common_or_silent(terms, frequency) else "III")
+        for c, p, r, a, terms, frequency in rows
     ]
 
 

@@ -163,9 +163,12 @@ class Judge:
 def is_silent(alteration: Alteration, change: ProteinChange | None) -> bool:
     """Whether a small variant changes neither protein nor splice site."""
     variant = alteration.variant
-    if variant is None:
-        return False
-    terms = variant.consequence or ""
-    if "splice" in terms:
+    if variant is None or "splice" in (terms := variant.consequence or ""):
         return False
     return "synonymous" in terms or (change is not None and change.kind == "synonymous")
+
+
+def is_common_or_silent(consequence: str | None, frequency: float | None) -> bool:
+    """Whether a call of any gene is of tier IV: common in the population, or silent off the splice sites."""
+    terms = consequence or ""
+    return (frequency or 0.0) >= COMMON or ("synonymous" in terms and "splice" not in terms)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from data.clinical import ClinicalRecord
 from data.evidence import Alteration, Statement
 from data.genomics import Variant
+from models.genomics.oncogenicity import is_common_or_silent
 from models.genomics.patterns import pattern
 from models.genomics.tiers import TIERS
 from pipelines.interpret import interpret, of_variant
@@ -335,3 +336,14 @@ def test_record_has_reported_alterations():
         }
     )
     assert record.reported[0].result == "present"
+
+
+@pytest.mark.parametrize(
+    ("consequence", "frequency", "expected"),
+    [
+        ("synonymous_variant", None, True), ("synonymous_variant&splice_region_variant", None, False),
+        ("missense_variant", 0.02, True), ("missense_variant", 0.002, False), (None, None, False),
+    ],
+)  # fmt: skip
+def test_calls_of_any_gene_are_of_tier_iv_by_the_same_rules(consequence, frequency, expected):
+    assert is_common_or_silent(consequence, frequency) == expected
