@@ -15,7 +15,7 @@ from rich.table import Table
 
 from app.options import DEFAULT_STORE, JsonOption, StoreOption
 from data.avatar import Avatar
-from data.evidence import STRONG, Interpretation
+from data.evidence import STRONG
 from data.store import AvatarStore
 
 app = typer.Typer(help="Variants, diagnosis and evidence of a patient.", no_args_is_help=True)
@@ -48,24 +48,18 @@ def show(
     for one in found:
         said = one.oncogenicity
         points = "-" if said is None else f"{said.category} ({said.total:+d})"
-        against = dict.fromkeys(d for s in one.resistance for d in s.statement.therapies)
-        why = "; ".join((one.reason, *_setting(one), *one.notes))
+        label = (f"label: {one.label}",) if one.label else ()
+        why = "; ".join((one.reason, *label, *one.notes))
         table.add_row(
             one.tier,
             escape(one.alteration.name),
             escape(why),
-            escape(", ".join(against)) or "-",
+            escape(", ".join(one.resisted)) or "-",
             points,
         )
     out.print(table)
     for source in avatar.knowledge:
         out.print(f"knowledge: {source.name} as of {source.as_of}, {source.statements} statements")
-
-
-def _setting(found: Interpretation) -> tuple[str, ...]:
-    best = found.support[0] if found.support else None
-    here = best is not None and best.kinship in ("same", "broader") and best.statement.setting
-    return (f"label: {best.statement.setting}",) if best is not None and here else ()
 
 
 def _diagnosis(avatar: Avatar) -> str:

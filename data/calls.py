@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from data.genomics import Build, Variant, VariantSet
 
 TEXT = pa.string()
+PASSED = pa.array(["PASS", ".", ""])
 SCHEMA = pa.schema(
     {
         "record": pa.int64(),  # number of the record in the file, from 0
@@ -77,6 +78,12 @@ class Calls:
     def where(self, keep: NDArray[np.bool_]) -> Calls:
         """The rows where ``keep`` is true."""
         return replace(self, table=self.table.filter(pa.array(keep)))
+
+    @property
+    def passed(self) -> NDArray[np.bool_]:
+        """Whether the caller's filters let each row through; none applied is no filter."""
+        filters = self.table["filters"]
+        return np.asarray(pc.or_(pc.is_null(filters), pc.is_in(filters, value_set=PASSED)))
 
     def in_genes(self, known: Callable[[str], bool]) -> Calls:
         """The rows whose gene is known."""

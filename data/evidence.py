@@ -23,6 +23,8 @@ Kind = Literal[
 ]
 Kinship = Literal["same", "broader", "narrower", "related", "another", "unknown"]
 """The disease of a statement as seen from the patient's."""
+HERE: tuple[Kinship, ...] = ("same", "broader")
+"""Of a statement that speaks of this tumor."""
 
 
 class _Part(BaseModel):
@@ -140,3 +142,15 @@ class Interpretation(_Part):
     support: tuple[Support, ...] = ()
     resistance: tuple[Support, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What the label asks for that decided the tier, where it is on this tumor; else empty."""
+        best = next(iter(self.support), None)
+        return "" if best is None or best.kinship not in HERE else best.statement.setting
+
+    @property
+    def resisted(self) -> tuple[str, ...]:
+        """Therapies that resistance is known to."""
+        named = (drug for s in self.resistance for drug in s.statement.therapies)
+        return tuple(dict.fromkeys(named))

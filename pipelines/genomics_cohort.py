@@ -19,12 +19,12 @@ from scipy.stats import false_discovery_control, fisher_exact
 from data.avatar import Avatar
 from data.clinical import ClinicalRecord
 from data.evidence import STRONG, Interpretation
+from data.prognosis import DAYS_PER_MONTH
 from data.store import AvatarStore
 from models.genomics.fraction import interval
 
 LEAST_PATIENTS, LEAST_EVENTS = 5, 5
 """Altered patients for a pair to be tested, and deaths on either side for a curve to be told."""
-MONTH = 30.4375
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def cohort_report(members: Sequence[Member]) -> CohortReport:
 def _followed(records: Sequence[ClinicalRecord]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     known = [r.followup_days is not None and r.vital_status is not None for r in records]
     days = [r.followup_days or 0.0 for r in records]
-    months = np.where(known, np.array(days, float) / MONTH, np.nan)
+    months = np.where(known, np.array(days, float) / DAYS_PER_MONTH, np.nan)
     return months, np.array([r.vital_status == "dead" for r in records], bool)
 
 

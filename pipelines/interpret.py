@@ -44,14 +44,14 @@ def alterations_of(
     copy_number: CopyNumber | None,
     knowledge: Knowledge,
 ) -> tuple[Alteration, ...]:
-    """What the tumor shows that knowledge may speak of.
+    """What the tumor shows that knowledge may speak of; ``variants`` are those in genes that are known.
 
     Variants that failed a filter are among them: a filter may mark what matters, it does not remove it.
     """
     found = [
         of_variant(variant, knowledge)
         for variant in (variants.variants if variants else ())
-        if variant.gene and knowledge.interpreter.knows(variant.gene)
+        if variant.gene
     ]
     for name, (gene, kind) in FROM_MARKERS.items():
         if getattr(record.markers, name) == "present":

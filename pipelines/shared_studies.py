@@ -7,11 +7,10 @@ from pathlib import Path
 import pandas as pd
 
 from data.errors import SampleError
+from data.prognosis import DAYS_PER_MONTH
 from data.samples.shared_cases import write_tcga_study
 from pipelines.fit_survival import record_of
 from pipelines.weights import shared_dir
-
-DAYS_PER_MONTH = 30.4375
 
 
 def write_shared_study(patient: str, folder: Path) -> Path:

@@ -72,12 +72,10 @@ def _card(found: Interpretation) -> None:
     with st.container(border=True):
         st.markdown(headline(found))
         st.markdown(plain(found.reason[0].upper() + found.reason[1:]) + ".")
-        best = found.support[0] if found.support else None
-        if best is not None and best.statement.setting and best.kinship in ("same", "broader"):
-            st.markdown(f"Label: {plain(best.statement.setting)}.")
-        if found.resistance:
-            drugs = dict.fromkeys(d for s in found.resistance for d in s.statement.therapies)
-            st.markdown(f":red-badge[Resistance] {plain(', '.join(drugs))}")
+        if found.label:
+            st.markdown(f"Label: {plain(found.label)}.")
+        if found.resisted:
+            st.markdown(f":red-badge[Resistance] {plain(', '.join(found.resisted))}")
         said = found.oncogenicity
         if said is not None:
             reasons = "; ".join(f"{p.code} {p.points:+d}: {p.reason}" for p in said.points)

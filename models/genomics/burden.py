@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.stats import chi2
@@ -29,7 +28,6 @@ POLE_DOMAIN = (268, 471)
 POLE_SHARE, POLE_TRANSVERSIONS, POLE_INDELS = 0.25, 0.15, 0.05
 TEMOZOLOMIDE_SHARE, TEMOZOLOMIDE_INDELS, OFF_CPG, IN_CC_CT = 0.85, 0.10, 0.70, 0.50
 REPEATS_PER_MB, RUN = 0.395, 5
-PASSED = pa.array(["PASS", ".", ""])
 NONSYNONYMOUS = (
     "missense_variant", "stop_gained", "stop_lost", "start_lost", "frameshift_variant", "inframe_insertion",
     "inframe_deletion", "protein_altering_variant",
@@ -77,9 +75,7 @@ def burden(calls: Calls, capture_mb: float | None) -> MutationBurden:
 
 
 def _counted(calls: Calls) -> Calls:
-    filters = calls.table["filters"]
-    passed = pc.or_(pc.is_null(filters), pc.is_in(filters, value_set=PASSED))
-    return calls.where(np.asarray(pc.and_(passed, calls.table["in_tumor"])))
+    return calls.where(calls.passed & np.asarray(calls.table["in_tumor"]))
 
 
 def _nonsynonymous(calls: Calls) -> NDArray[np.bool_]:

@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from data.calls import Calls
+from models.genomics.oncogenicity import COMMON
 
-LEAST_DEPTH, LEAST_ALTERNATE, LEAST_FRACTION, COMMON = 20, 4, 0.05, 0.01
+LEAST_DEPTH, LEAST_ALTERNATE, LEAST_FRACTION = 20, 4, 0.05
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,7 @@ def _not_in_tumor(calls: Calls) -> NDArray[np.bool_]:
 
 
 def _failed(calls: Calls) -> NDArray[np.bool_]:
-    passed = pc.is_in(calls.table["filters"], value_set=pa.array(["PASS", ".", ""]))
-    return ~np.asarray(pc.or_(passed, pc.is_null(calls.table["filters"])))
+    return ~calls.passed
 
 
 def _germline(calls: Calls) -> NDArray[np.bool_]:

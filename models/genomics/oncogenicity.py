@@ -62,11 +62,6 @@ class Judge:
     recurrence: Recurrence
     established: Mapping[str, Sequence[Pattern]]
 
-    def is_hotspot(self, symbol: str, change: str) -> bool:
-        """Whether a change in one-letter code is a known hotspot of a gene."""
-        gene = self.genes.find(symbol)
-        return gene is not None and change in gene.hotspots
-
     def points(self, alteration: Alteration, *, hypermutated: bool = False) -> Oncogenicity:
         """The criteria that a small variant meets."""
         gene = self.genes.find(alteration.gene)
@@ -163,12 +158,16 @@ class Judge:
 def is_silent(alteration: Alteration, change: ProteinChange | None) -> bool:
     """Whether a small variant changes neither protein nor splice site."""
     variant = alteration.variant
-    if variant is None or "splice" in (terms := variant.consequence or ""):
+    if variant is None or "splice" in (variant.consequence or ""):
         return False
-    return "synonymous" in terms or (change is not None and change.kind == "synonymous")
+    return _says_silent(variant.consequence) or (change is not None and change.kind == "synonymous")
 
 
 def is_common_or_silent(consequence: str | None, frequency: float | None) -> bool:
     """Whether a call of any gene is of tier IV: common in the population, or silent off the splice sites."""
+    return (frequency or 0.0) >= COMMON or _says_silent(consequence)
+
+
+def _says_silent(consequence: str | None) -> bool:
     terms = consequence or ""
-    return (frequency or 0.0) >= COMMON or ("synonymous" in terms and "splice" not in terms)
+    return "synonymous" in terms and "splice" not in terms

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from data.evidence import (
+    HERE,
     Alteration,
     Interpretation,
     Kinship,
@@ -27,10 +28,10 @@ from models.genomics.genes import GeneTable
 from models.genomics.oncogenicity import COMMON, Judge, is_silent
 from models.genomics.patterns import Codon, ExactChange, Pattern, change_of, pattern
 
-HERE: dict[Level, Tier] = {
+TIERS_HERE: dict[Level, Tier] = {
     "approval": "I-A", "A": "I-A", "B": "I-B", "C": "II-C", "D": "II-D", "E": "III",
 }  # fmt: skip
-ELSEWHERE: dict[Level, Tier] = {
+TIERS_ELSEWHERE: dict[Level, Tier] = {
     "approval": "II-C", "A": "II-C", "B": "II-C", "C": "II-C", "D": "II-D", "E": "III",
 }  # fmt: skip
 OF_ONE_DISEASE = ("diagnostic", "better outcome", "worse outcome")
@@ -115,7 +116,8 @@ class Interpreter:
                 and read.statement.effect in OF_ONE_DISEASE
             ):
                 continue
-            tiers = HERE if self._speaks_of_it(read.statement, kinship) else ELSEWHERE
+            here = self._speaks_of_it(read.statement, kinship)
+            tiers = TIERS_HERE if here else TIERS_ELSEWHERE
             found.append(
                 Support(
                     statement=read.statement,
@@ -131,7 +133,7 @@ class Interpreter:
 
     def _speaks_of_it(self, statement: Statement, kinship: Kinship) -> bool:
         """Whether a statement is on the patient's type of tumor; evidence on any cancer at all is not."""
-        if kinship not in ("same", "broader"):
+        if kinship not in HERE:
             return False
         told = self.diseases.find(statement.disease)
         return statement.level == "approval" or (
@@ -173,7 +175,7 @@ def _closest(found: Iterable[Support]) -> list[Support]:
 
 def _telling(found: Sequence[Support]) -> Sequence[Support]:
     """What decides the tier: on the gene as a whole, in another tumor type, only where nothing is closer."""
-    closer = [s for s in found if s.precision != "gene" or s.kinship in ("same", "broader")]
+    closer = [s for s in found if s.precision != "gene" or s.kinship in HERE]
     return closer or found
 
 

@@ -133,6 +133,10 @@ def test_both_scans_move_together_and_a_reading_changes_the_category(folder, pag
         page.get_by_text("a new measurable lesion, as the reader says").wait_for()
         page.get_by_text("Lesions", exact=True).scroll_into_view_if_needed()
         shot(page, "follow-up-lesions")
+        page.get_by_text("Research use only").click()
+        page.keyboard.press("o")
+        page.wait_for_url("**/review?*")
+        page.get_by_text("Measured on version").wait_for()
     finally:
         process.terminate()
         process.wait(20)

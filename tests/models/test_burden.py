@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import perf_counter
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -159,11 +161,16 @@ def test_a_table_of_signatures_is_read_in_any_order_and_a_wrong_one_refused(tmp_
 
 @pytest.fixture(scope="module")
 def cohort(shared):
-    return read_maf_cohort(shared / "variants/maf/tcga_glioma_gdc_grch38.maf.tsv.gz")
+    since = perf_counter()
+    found = read_maf_cohort(shared / "variants/maf/tcga_glioma_gdc_grch38.maf.tsv.gz")
+    print(f"read {len(found)} tumors in {perf_counter() - since:.2f} s")
+    return found
 
 
 def test_987_spectra_of_real_tumors_have_every_base_where_it_says(cohort):
+    since = perf_counter()
     spectra = np.array([counts(channels(one), 96) for one in cohort.values()])
+    print(f"{len(spectra)} spectra in {perf_counter() - since:.2f} s")
     single = sum(int((exchanges(one) >= 0).sum()) for one in cohort.values())
     assert spectra.shape == (987, 96)
     assert spectra.sum() == single

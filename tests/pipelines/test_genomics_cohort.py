@@ -8,6 +8,7 @@ import pytest
 
 from data.clinical import ClinicalRecord
 from data.io.maf import read_maf_cohort
+from data.prognosis import DAYS_PER_MONTH
 from pipelines.fit_survival import record_of
 from pipelines.genomics_cohort import Member, altered_genes, cohort_report
 from pipelines.interpret import alterations_of, interpret
@@ -58,7 +59,7 @@ def test_the_gliomas_of_tcga_show_what_is_known_of_them(shared):
             continue
         seen.add(patient)
         row = rows.loc[patient].to_dict() | {"patient": patient}
-        days, status = float(row["os_m"]) * 30.4375, "dead" if row["dead"] == 1 else "alive"
+        days, status = float(row["os_m"]) * DAYS_PER_MONTH, "dead" if row["dead"] == 1 else "alive"
         followed = {"followup_days": days, "vital_status": status} if days == days else {}
         record = record_of(row).model_copy(update=followed)
         variants = calls.in_genes(knowledge.interpreter.knows).variant_set()
