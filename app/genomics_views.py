@@ -106,12 +106,13 @@ def call_rows(
     clonal: Sequence[Clonality],
     *,
     removed: bool,
+    most: int | None = None,
 ) -> list[dict[str, object]]:
-    """The calls that a ledger keeps, or those that it removed, the strongest tier first."""
+    """The calls that a ledger keeps, or those that it removed, the strongest tier first; at most so many."""
     order = list(TINTS)
     at = sorted(
         np.flatnonzero(ledger.kept != removed).tolist(), key=lambda n: order.index(tiers[n])
-    )
+    )[:most]
     low, high = _fractions(calls)
     table = calls.table
     columns = {name: table[name].take(at).to_pylist() for name in table.column_names}

@@ -175,13 +175,16 @@ removed = st.toggle(
 clonal = clonality(calls, avatar.copy_number)
 rows = [
     row
-    for row in call_rows(calls, tiers, ledger, clonal, removed=removed)
+    for row in call_rows(
+        calls, tiers, ledger, clonal, removed=removed, most=None if wanted else PER_PAGE
+    )
     if wanted in " ".join(map(str, row.values())).lower()
 ]
+found_calls = len(rows) if wanted else int((ledger.kept != removed).sum())
 st.dataframe(rows[:PER_PAGE], hide_index=True, height=min(420, 38 + 35 * max(1, len(rows))))
 st.caption(
-    f"{len(rows)} of {len(calls)} calls"
-    + (f", the first {PER_PAGE} shown" if len(rows) > PER_PAGE else "")
+    f"{found_calls} of {len(calls)} calls"
+    + (f", the first {PER_PAGE} shown" if found_calls > PER_PAGE else "")
     + f"; build {avatar.variants.build or 'not stated'}; tumor sample "
     f"{plain(avatar.variants.tumor_sample)} (told by {plain(avatar.variants.roles_from)}). Fractions are of "
     "reads, with Wilson's interval. Tumor cells: a hint from purity and segments, where the study gives both."
