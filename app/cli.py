@@ -411,6 +411,25 @@ def train_recurrence(
     out.print(f"{len(found)} changes seen in two patients or more: {output}")
 
 
+@train_app.command("hotspots")
+def train_hotspots(
+    output: Annotated[Path, typer.Option(help="The index to write.")],
+    source: Annotated[
+        str, typer.Option(help="Which cohorts they are, for the index's first line.")
+    ],
+    grch37: Annotated[list[Path] | None, typer.Option(help="A MAF of GRCh37; repeatable.")] = None,
+    grch38: Annotated[list[Path] | None, typer.Option(help="A MAF of GRCh38; repeatable.")] = None,
+) -> None:
+    """Index the alleles that two patients or more have, on both builds, from MAFs of cohorts."""
+    from pipelines.hotspots import find_hotspots, write_hotspots
+    from pipelines.knowledge import gene_table
+
+    found = find_hotspots({"GRCh37": grch37 or [], "GRCh38": grch38 or []}, gene_table())
+    write_hotspots(output, found, source)
+    both = sum(len(spot.positions) == 2 for spot in found)
+    out.print(f"{len(found)} alleles, {both} of them on both builds: {output}")
+
+
 @train_app.command("segmenter")
 def train_segmenter(
     config: Path,

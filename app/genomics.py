@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict
 from math import inf, isfinite
 from pathlib import Path
@@ -20,6 +21,7 @@ from data.store import AvatarStore
 
 app = typer.Typer(help="Variants, diagnosis and evidence of a patient.", no_args_is_help=True)
 out = Console()
+err = Console(stderr=True)
 
 PatientArgument = Annotated[str, typer.Argument(help="Patient id in the store.")]
 OtherOption = Annotated[Path, typer.Option("--with", help="The other store, with the later run.")]
@@ -79,6 +81,72 @@ def _diagnosis(avatar: Avatar) -> str:
         )
     lines += [f"  {h.pattern}: {escape(h.reason)}" for h in (burden.hints if burden else ())]
     return "\n".join(lines)
+
+
+@app.command("build-panel")
+def build_panel_(
+    gtf: Annotated[
+        Path, typer.Option(help="Gene annotation: GENCODE's, Ensembl's or RefSeq's GTF.")
+    ],
+    fasta: Annotated[
+        Path, typer.Option(help="The reference it is of: plain, or bgzipped with its .gzi.")
+    ],
+    genes: Annotated[
+        Path | None,
+        typer.Option(help="Symbols, one a line; without it those that knowledge is about."),
+    ] = None,
+    store: StoreOption = DEFAULT_STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """Make what unannotated variants are named with, for one build, in place of an earlier panel."""
+    from data.io.panel import write_panel
+    from pipelines.knowledge import gene_table
+    from pipelines.panel import build_panel, panel_path, symbols_of
+
+    table = gene_table()
+    wanted = table.genes if genes is None else symbols_of(genes)
+    with AvatarStore(store) as opened, err.status(f"Reading {escape(gtf.name)}"):
+        made = build_panel(gtf, fasta, wanted, table.current)
+        path = panel_path(opened, made.panel.build)
+        write_panel(path, made.panel)
+    chosen = Counter(t.chosen_as for t in made.panel.transcripts)
+    if as_json:
+        told = {
+            "panel": str(path), "build": made.panel.build, "annotation": made.panel.annotation,
+            "as_of": made.panel.as_of, "transcripts": {t.gene: t.name for t in made.panel.transcripts},
+            "chosen_as": chosen, "missing": made.missing, "left_out": made.left_out,
+        }  # fmt: skip
+        typer.echo(json.dumps(told, indent=1))
+        return
+    how = ", ".join(f"{count} {name}" for name, count in chosen.items())
+    typer.echo(f"{made.panel.title} ({how}): {path}")
+    if made.missing:
+        typer.echo(f"  not in {gtf.name}: {', '.join(made.missing)}")
+    for symbol, why in made.left_out.items():
+        typer.echo(f"  left out: {symbol} ({why})")
+
+
+@app.command("annotate")
+def annotate_(
+    file: Annotated[Path, typer.Argument(help="VCF, plain or gzipped.")],
+    output: Annotated[
+        Path, typer.Option("--out", help="VCF to write; bgzipped if it ends in .gz.")
+    ],
+    tumor: Annotated[str | None, typer.Option(help="Tumor sample, where it is not told.")] = None,
+    normal: Annotated[str | None, typer.Option(help="Normal sample, where it is not told.")] = None,
+    store: StoreOption = DEFAULT_STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a VCF again with gene, names and fraction in INFO; all else stays byte for byte."""
+    from pipelines.annotate_file import annotate_file
+
+    with AvatarStore(store) as opened, err.status(f"Reading {escape(file.name)}"):
+        done = annotate_file(file, output, opened, tumor_sample=tumor, normal_sample=normal)
+    if as_json:
+        told = {"named_by": done.by, "unnamed": done.unnamed, "contradicting": done.contradicting}
+        typer.echo(json.dumps({"file": str(output), "calls": len(done.calls)} | told, indent=1))
+        return
+    typer.echo(f"{output}: {len(done.calls)} calls, {done.note}")
 
 
 @app.command("cohort")

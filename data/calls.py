@@ -42,6 +42,7 @@ SCHEMA = pa.schema(
         "impact": TEXT,
         "hgvs_coding": TEXT,
         "hgvs_protein": TEXT,
+        "annotated_by": TEXT,  # the annotator, "panel" or "hotspot index"; null: nobody says what it is
         "context": TEXT,  # reference bases: five before the position, then from it on
         "population_frequency": pa.float32(),  # the highest that the annotation gives
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from data.genomics import Build
@@ -23,10 +24,54 @@ LENGTHS: Mapping[Build, tuple[int, ...]] = {
 """In bases, by :data:`CHROMOSOMES`; GRCh37.p13 and GRCh38.p14, Genome Reference Consortium."""
 
 
+OTHER_NAMES = {"MT": "M", "23": "X", "24": "Y"}
+
+
 def plain(chromosome: str) -> str:
     """Without ``chr``: 1 to 22, X, Y, M, or the contig's own name."""
     name = chromosome.removeprefix("chr")
-    return "M" if name == "MT" else name
+    return OTHER_NAMES.get(name, name)
+
+
+_REFSEQ = re.compile(r"NC_0000(\d\d)\.(\d+)")
+_REFSEQ_VERSIONS = (
+    11,
+    12,
+    12,
+    12,
+    10,
+    12,
+    14,
+    11,
+    12,
+    11,
+    10,
+    12,
+    11,
+    9,
+    10,
+    10,
+    11,
+    10,
+    10,
+    11,
+    9,
+    11,
+    11,
+    10,
+)
+"""Of the accessions of GRCh38's chromosomes, NCBI Assembly GCF_000001405.40; those of GRCh37 are one less."""
+
+
+def refseq_chromosome(contig: str) -> tuple[str, Build | None] | None:
+    """Chromosome and build of RefSeq's name of a chromosome, ``NC_000007.14``; None for another name."""
+    found = _REFSEQ.fullmatch(contig)
+    number = int(found[1]) if found else 0
+    if found is None or not 1 <= number <= len(CHROMOSOMES):
+        return None
+    older = _REFSEQ_VERSIONS[number - 1] - int(found[2])
+    builds: dict[int, Build] = {0: "GRCh38", 1: "GRCh37"}
+    return CHROMOSOMES[number - 1], builds.get(older)
 
 
 def length_of(chromosome: str, build: Build) -> int | None:

@@ -50,6 +50,7 @@ class Variant(BaseModel):
     vaf: float | None = Field(default=None, ge=0, le=1, description="variant allele fraction")
     normal_depth: int | None = Field(default=None, ge=0)
     normal_alt_depth: int | None = Field(default=None, ge=0)
+    annotated_by: str | None = Field(default=None, description="who says its gene and names")
     population_frequency: float | None = Field(default=None, ge=0, le=1)
 
     @property

@@ -15,9 +15,11 @@ from data.genomics import VariantSet
 from data.provenance import Provenance, Source, versions_of
 from data.store import AvatarStore
 from models.genomics.burden import burden
+from pipelines.annotate import Annotated, annotate
 from pipelines.diagnose import findings_of, integrated_diagnosis, markers_found
 from pipelines.interpret import alterations_of, disease_of, interpret
 from pipelines.knowledge import knowledge_of
+from pipelines.panel import panel_of
 
 GLIOMA = "glioma"
 
@@ -65,6 +67,9 @@ def genomics_of(
         site: of the tumor; for a glioma the table of diagnoses applies.
     """
     knowledge = knowledge_of(store)
+    panel = None if calls is None else panel_of(store, calls.build)
+    named = None if calls is None else annotate(calls, panel)
+    calls = None if named is None else named.calls
     variants = None if calls is None else calls.in_genes(knowledge.interpreter.knows).variant_set()
     markers = markers_found(record, findings_of(record, variants, copy_number))
     diagnosis = integrated_diagnosis(record, variants, copy_number)
@@ -79,7 +84,7 @@ def genomics_of(
         knowledge,
         hypermutated=counted is not None and counted.is_hypermutated,
     )
-    annotator = (calls and calls.annotator) or "none"
+    annotators = ", ".join(named.by) if named else ""
     from_calls = markers.idh_mutation != record.markers.idh_mutation
     return Genomics(
         record=found,
@@ -92,28 +97,34 @@ def genomics_of(
         knowledge=knowledge.sources if interpretations else (),
         provenance=Provenance(
             step="annotate",
-            method=f"annotations of the file itself ({annotator}); WHO CNS5 by table; tiers by AMP/ASCO/CAP",
+            method=f"variants named by {annotators or 'nobody'}; WHO CNS5 by table; tiers by AMP/ASCO/CAP",
             sources=sources,
             settings={s.name: f"as of {s.as_of}" for s in knowledge.sources}
-            | {"disease": disease, "capture_mb": capture_mb},
+            | {
+                "disease": disease,
+                "capture_mb": capture_mb,
+                "panel": panel.title if panel else None,
+            },
             versions=versions_of("pysam", "pyarrow"),
-            note=_note(calls, variants, interpretations, from_calls),
+            note=_note(named, variants, interpretations, from_calls),
         ),
     )
 
 
 def _note(
-    calls: Calls | None,
+    named: Annotated | None,
     variants: VariantSet | None,
     interpretations: tuple[Interpretation, ...],
     from_calls: bool,
 ) -> str:
     parts = []
-    if calls is not None and variants is not None:
+    if named is not None and variants is not None:
+        calls = named.calls
         parts.append(
             f"{len(calls)} calls, {len(variants.variants)} in genes that are known here; tumor sample "
             f"{calls.tumor_sample} (by {calls.roles_from})"
         )
+        parts.append(named.note)
     strong = sum(found.tier in STRONG for found in interpretations)
     if interpretations:
         parts.append(f"{strong} of tier I or II")

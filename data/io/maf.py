@@ -218,6 +218,7 @@ def _table(frame: pd.DataFrame) -> pa.Table:
         "consequence": _text(frame, "consequence").str.replace(";", "&").fillna(terms),
         "impact": _text(frame, "impact").fillna(impacts),
         "is_mane": _text(frame, "mane").notna() if "mane" in frame else None,
+        "annotated_by": pd.Series("MAF", frame.index).where(_text(frame, "gene").notna()),
         "population_frequency": _number(frame, "population_frequency"),
     } | {
         name: _text(frame, name)

@@ -26,7 +26,6 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 MAX_BYTES = 500_000_000
 FARTHEST = 12.0
 """A log2 ratio beyond is a copy number, or an error."""
-SEX = {"23": "X", "24": "Y"}
 
 
 def read_segments(
@@ -91,7 +90,7 @@ def _frame(path: Path) -> pd.DataFrame:
             "num.mark and seg.mean"
         )
     frame = pd.DataFrame({name: frame[column] for name, column in found.items()})
-    frame["chromosome"] = frame["chromosome"].astype(str).map(lambda c: SEX.get(plain(c), plain(c)))
+    frame["chromosome"] = frame["chromosome"].astype(str).map(plain)
     for name in ("start", "end", "log2"):
         frame[name] = pd.to_numeric(frame[name], errors="coerce")
     return frame

@@ -6,6 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from data.genome import plain
+from data.genomics import Build
+
 Role = Literal["oncogene", "tumor suppressor", "both"]
 
 
@@ -33,6 +36,27 @@ class Numbering(_Part):
     always: bool = Field(default=True, description="false where versions of it differ")
 
 
+class Promoter(_Part):
+    """Places upstream of a gene whose exchange is known to be active."""
+
+    chromosome: str
+    strand: Literal[1, -1]
+    places: dict[int, dict[Build, int]] = Field(
+        description="coding place (-124 is c.-124) and its positions, one-based, by build"
+    )
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """On both builds."""
+        return tuple(at for on in self.places.values() for at in on.values())
+
+    def place(self, build: Build, chromosome: str, position: int) -> int | None:
+        """The coding place of a position that is one of these."""
+        if plain(chromosome) != self.chromosome:
+            return None
+        return next((n for n, on in self.places.items() if on.get(build) == position), None)
+
+
 class Gene(_Part):
     """A gene of the panel."""
 
@@ -54,8 +78,7 @@ class Gene(_Part):
     dispensable_from: int | None = Field(
         default=None, description="a stop from this residue on leaves a working protein"
     )
-    promoter: tuple[int, ...] = Field(default=(), description="coding places of known activity")
-    promoter_positions: tuple[int, ...] = Field(default=(), description="in GRCh37 and GRCh38")
+    promoter: Promoter | None = None
 
     @property
     def can_be_lost(self) -> bool:

@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from data.evidence import Alteration, Precision
 from data.genomics import Variant, short_protein_change
-from models.genomics.genes import Gene, GeneTable
+from models.genomics.genes import Gene, GeneTable, Promoter
 from models.genomics.protein import ProteinChange, protein_change
 
 BEYOND_BORDER = 5
@@ -265,10 +265,16 @@ class Signature(Pattern):
         return alteration.kind == "signature"
 
 
+def _promoter(known: Promoter) -> InPromoter:
+    return InPromoter(tuple(known.places), known.positions)
+
+
 def in_promoter(variant: Variant, genes: GeneTable) -> bool:
     """Whether a variant is one of its gene's known promoter mutations."""
     gene = genes.find(variant.gene or "")
-    return gene is not None and InPromoter(gene.promoter, gene.promoter_positions).holds(variant)
+    return (
+        gene is not None and gene.promoter is not None and _promoter(gene.promoter).holds(variant)
+    )
 
 
 WHOLE: dict[str, Callable[[], Pattern]] = {
@@ -300,8 +306,8 @@ def pattern(written: str, symbol: str, gene: Gene | None) -> Pattern | None:
     if lowered in WHOLE:
         return WHOLE[lowered]()
     if lowered == "promoter mutation":
-        known_places = gene is not None and gene.promoter
-        return InPromoter(gene.promoter, gene.promoter_positions) if gene and known_places else None
+        promoter = None if gene is None else gene.promoter
+        return None if promoter is None else _promoter(promoter)
     exon = _EXON.fullmatch(lowered)
     if exon is not None:
         known = None if gene is None else gene.exons.get(int(exon[1]))

@@ -111,6 +111,7 @@ def effects(batch: Batch, annotator: Annotator | None) -> dict[str, pa.Array]:
         empty = dict.fromkeys(TEXTS, pa.nulls(rows, pa.string()))
         return empty | {
             "is_mane": pa.nulls(rows, pa.bool_()),
+            "annotated_by": pa.nulls(rows, pa.string()),
             "population_frequency": pa.nulls(rows, pa.float32()),
         }
     held: Annotated = batch.annotations
@@ -136,10 +137,11 @@ def effects(batch: Batch, annotator: Annotator | None) -> dict[str, pa.Array]:
     columns = {name: text(name, chosen) for name in TEXTS}
     if annotator.name == "Funcotator":
         columns |= _funcotated(columns)
-    known = pa.array(chosen < 0)
+    missing = pa.array(chosen < 0)
+    columns["annotated_by"] = pc.if_else(missing, None, annotator.name)
     mane = pa.array(_at(flags["mane"], chosen)) if "mane" in annotator.fields else None
     columns["is_mane"] = (
-        pa.nulls(rows, pa.bool_()) if mane is None else pc.if_else(known, None, mane)
+        pa.nulls(rows, pa.bool_()) if mane is None else pc.if_else(missing, None, mane)
     )
     frequencies = [
         _frequencies(_texts(held, first[n], last[n], chosen)) for n in range(len(place), len(first))

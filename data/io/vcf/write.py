@@ -84,8 +84,9 @@ def _noted(line: bytes, notes: Sequence[Note], values: Sequence[Sequence[str | N
         for item in fields[7].split(b";")
         if item != b"." and not item.startswith(PREFIX.encode())
     ]
+    alternates = fields[4].count(b",") + 1
     for n, note in enumerate(notes):
-        said = [allele[n] for allele in values]
+        said = [allele[n] for allele in values] + [None] * (alternates - len(values))
         if any(said):
             text = ",".join("." if value is None else _escaped(value) for value in said)
             kept.append(f"{PREFIX}{note.name}={text}".encode())
