@@ -23,6 +23,7 @@ from models.genomics.copy_number import BEYOND, GENES
 from models.genomics.fraction import interval
 from models.genomics.ledger import Ledger
 from models.genomics.oncogenicity import is_common_or_silent
+from models.genomics.origin import Origin
 from models.genomics.patterns import change_of
 from models.genomics.spectrum import CHANNELS, EXCHANGES
 from pipelines.genomics_cohort import Member
@@ -104,6 +105,7 @@ def call_rows(
     tiers: Sequence[str],
     ledger: Ledger,
     clonal: Sequence[Clonality],
+    origins: Sequence[Origin],
     *,
     removed: bool,
     most: int | None = None,
@@ -130,9 +132,11 @@ def call_rows(
                 if np.isnan(low[n])
                 else f"{100 * low[n]:.0f} to {100 * high[n]:.0f}",
                 "Tumor cells": clonal[n],
+                "Origin": f"{origins[n].label}: {origins[n].reason}",
                 "Depth": told["tumor_depth"],
                 "Filter": told["filters"] or "none applied",
                 "Transcript": (told["transcript"] or "-") + (" (MANE)" if told["is_mane"] else ""),
+                "Named by": told["annotated_by"] or "not in the offline index",
                 "Position": f"{told['chromosome']}:{told['position']} {told['reference']}>{told['alternate']}",
             }
             | ({"Removed by": ledger.removed_by[n]} if removed else {})
@@ -281,6 +285,11 @@ def burden_words(burden: MutationBurden) -> str:
     return (
         f"{rate.per_mb:.1f} nonsynonymous mutations per Mb (95 % interval {rate.low:.1f} to {rate.high:.1f}; "
         f"{rate.count} in {rate.megabases:g} Mb), {burden.indels} indels."
+        + (
+            " No normal sample: rare inherited variants are counted too, so read it as an upper bound."
+            if burden.without_normal
+            else ""
+        )
     )
 
 

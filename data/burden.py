@@ -43,6 +43,10 @@ class MutationBurden(_Part):
     mutations: Rate | None = Field(
         default=None, description="nonsynonymous ones; None where the capture is not declared"
     )
+    without_normal: bool = Field(
+        default=False,
+        description="no normal sample, so that rare inherited variants are counted too",
+    )
     hints: tuple[Hint, ...] = ()
 
     @property

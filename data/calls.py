@@ -18,6 +18,8 @@ from data.genomics import Build, Variant, VariantSet
 
 TEXT = pa.string()
 PASSED = pa.array(["PASS", ".", ""])
+FROM_MAF = "Tumor_Sample_Barcode"
+"""What tells the tumor of a MAF, which lists what was called against a normal sample."""
 SCHEMA = pa.schema(
     {
         "record": pa.int64(),  # number of the record in the file, from 0
@@ -81,10 +83,20 @@ class Calls:
         return replace(self, table=self.table.filter(pa.array(keep)))
 
     @property
+    def is_tumor_only(self) -> bool:
+        """Whether no normal sample was there to tell what is inherited."""
+        return self.normal_sample is None and self.roles_from != FROM_MAF
+
+    @property
     def passed(self) -> NDArray[np.bool_]:
         """Whether the caller's filters let each row through; none applied is no filter."""
         filters = self.table["filters"]
         return np.asarray(pc.or_(pc.is_null(filters), pc.is_in(filters, value_set=PASSED)))
+
+    @property
+    def in_tumor(self) -> Calls:
+        """The rows that the tumor shows."""
+        return self.where(np.asarray(self.table["in_tumor"]))
 
     def in_genes(self, known: Callable[[str], bool]) -> Calls:
         """The rows whose gene is known."""
@@ -104,7 +116,7 @@ class Calls:
 
     def variant_set(self) -> VariantSet:
         """The alleles that the tumor shows, as the avatar keeps them."""
-        shown = self.where(np.asarray(self.table["in_tumor"]))
+        shown = self.in_tumor
         return VariantSet(
             build=self.build,
             tumor_sample=self.tumor_sample,

@@ -43,6 +43,9 @@ class Alteration(_Part):
     partner: str | None = Field(default=None, description="of a fusion")
     is_germline: bool | None = None
     source: str = Field(description="where it is from, for sentences")
+    origin: str | None = Field(
+        default=None, description="without a normal sample, whether it was inherited: a heuristic"
+    )
 
     @property
     def name(self) -> str:

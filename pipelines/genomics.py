@@ -15,9 +15,10 @@ from data.genomics import VariantSet
 from data.provenance import Provenance, Source, versions_of
 from data.store import AvatarStore
 from models.genomics.burden import burden
+from models.genomics.origin import origins
 from pipelines.annotate import Annotated, annotate
 from pipelines.diagnose import findings_of, integrated_diagnosis, markers_found
-from pipelines.interpret import alterations_of, disease_of, interpret
+from pipelines.interpret import alterations_of, disease_of, interpret, is_hotspot
 from pipelines.knowledge import knowledge_of
 from pipelines.panel import panel_of
 
@@ -70,7 +71,9 @@ def genomics_of(
     panel = None if calls is None else panel_of(store, calls.build)
     named = None if calls is None else annotate(calls, panel)
     calls = None if named is None else named.calls
-    variants = None if calls is None else calls.in_genes(knowledge.interpreter.knows).variant_set()
+    known = None if calls is None else calls.in_genes(knowledge.interpreter.knows).in_tumor
+    variants = None if known is None else known.variant_set()
+    told = origins(known, copy_number, is_hotspot) if known and known.is_tumor_only else []
     markers = markers_found(record, findings_of(record, variants, copy_number))
     diagnosis = integrated_diagnosis(record, variants, copy_number)
     found = record.model_copy(update={"markers": markers})
@@ -79,7 +82,7 @@ def genomics_of(
     )
     counted = None if calls is None else burden(calls, capture_mb)
     interpretations = interpret(
-        alterations_of(found, variants, copy_number, knowledge),
+        alterations_of(found, variants, copy_number, knowledge, told),
         disease,
         knowledge,
         hypermutated=counted is not None and counted.is_hypermutated,
@@ -125,6 +128,8 @@ def _note(
             f"{calls.tumor_sample} (by {calls.roles_from})"
         )
         parts.append(named.note)
+        if calls.is_tumor_only:
+            parts.append("no normal sample: origins are heuristics")
     strong = sum(found.tier in STRONG for found in interpretations)
     if interpretations:
         parts.append(f"{strong} of tier I or II")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 
 from data.clinical import ClinicalRecord
 from data.copy_number import CopyNumber
 from data.diagnosis import Diagnosis
 from data.evidence import Alteration, Interpretation, Kind
-from data.genomics import Variant, VariantSet
+from data.genomics import Variant, VariantSet, short_protein_change
 from models.genomics.diseases import DiseaseGraph
 from models.genomics.numbering import as_usual
+from models.genomics.origin import Origin
 from models.genomics.tiers import TIERS
-from pipelines.knowledge import Knowledge
+from pipelines.knowledge import Knowledge, gene_table
 
 FROM_MARKERS: dict[str, tuple[str, Kind]] = {
     "egfr_amplification": ("EGFR", "amplification"),
@@ -23,6 +25,13 @@ FROM_MARKERS: dict[str, tuple[str, Kind]] = {
 COPIES: dict[str, Kind] = {"amplification": "amplification", "homozygous deletion": "deletion"}
 """Calls of segments that are alterations."""
 GERMLINE = "germline"
+
+
+def is_hotspot(gene: str, change: str) -> bool:
+    """Whether a protein change is one of its gene's hotspots, which are not inherited as a rule."""
+    known = gene_table().find(gene)
+    written = short_protein_change(change)
+    return known is not None and known.renamed.get(written, written) in known.hotspots
 
 
 def disease_of(
@@ -43,14 +52,17 @@ def alterations_of(
     variants: VariantSet | None,
     copy_number: CopyNumber | None,
     knowledge: Knowledge,
+    origins: Sequence[Origin] = (),
 ) -> tuple[Alteration, ...]:
     """What the tumor shows that knowledge may speak of; ``variants`` are those in genes that are known.
+
+    ``origins`` are those of the variants where no normal sample was there to tell.
 
     Variants that failed a filter are among them: a filter may mark what matters, it does not remove it.
     """
     found = [
-        of_variant(variant, knowledge)
-        for variant in (variants.variants if variants else ())
+        of_variant(variant, knowledge, origin)
+        for variant, origin in zip_longest(variants.variants if variants else (), origins)
         if variant.gene
     ]
     for name, (gene, kind) in FROM_MARKERS.items():
@@ -75,7 +87,7 @@ def alterations_of(
     return tuple(found)
 
 
-def of_variant(variant: Variant, knowledge: Knowledge) -> Alteration:
+def of_variant(variant: Variant, knowledge: Knowledge, origin: Origin | None = None) -> Alteration:
     """A small variant as an alteration, numbered and named as knowledge does."""
     genes = knowledge.interpreter.genes
     usual = as_usual(variant, genes)
@@ -85,7 +97,8 @@ def of_variant(variant: Variant, knowledge: Knowledge) -> Alteration:
         source += f" ({told} on {variant.transcript or 'its transcript'})"
     is_germline = None if variant.status is None else variant.status.lower() == GERMLINE
     return Alteration(
-        gene=variant.gene or "", kind="small variant", variant=usual, is_germline=is_germline, source=source
+        gene=variant.gene or "", kind="small variant", variant=usual, is_germline=is_germline, source=source,
+        origin=None if origin is None else f"{origin.label} ({origin.reason})",
     )  # fmt: skip
 
 

@@ -34,7 +34,9 @@ from data.calls import Calls
 from data.evidence import STRONG, Interpretation
 from models.genomics.clonality import clonality
 from models.genomics.ledger import FILTERS, USUAL, filter_calls
+from models.genomics.origin import origins
 from pipelines.genomics_cohort import members_of
+from pipelines.interpret import is_hotspot
 from pipelines.marker_effects import marker_effects
 
 PER_PAGE = 500
@@ -145,6 +147,11 @@ calls = Calls(
     open_store().table(avatar.calls), avatar.variants.build, "the avatar", avatar.variants.tumor_sample,
     avatar.variants.normal_sample, avatar.variants.roles_from,
 )  # fmt: skip
+if calls.is_tumor_only:
+    st.warning(
+        "**No normal sample.** Whether a variant was inherited is told by heuristics (population, hotspots, "
+        "reads); confirm in blood what would change treatment or concern relatives."
+    )
 tiers = tiers_of(calls, avatar.interpretations)
 if avatar.burden is not None:
     left, right = st.columns((1, 1), gap="medium")
@@ -173,10 +180,11 @@ removed = st.toggle(
     help=keys.help("R", "Show what was removed", "Each with the filter that removed it"),
 )
 clonal = clonality(calls, avatar.copy_number)
+origin = origins(calls, avatar.copy_number, is_hotspot)
 rows = [
     row
     for row in call_rows(
-        calls, tiers, ledger, clonal, removed=removed, most=None if wanted else PER_PAGE
+        calls, tiers, ledger, clonal, origin, removed=removed, most=None if wanted else PER_PAGE
     )
     if wanted in " ".join(map(str, row.values())).lower()
 ]

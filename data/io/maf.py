@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 from pandas.errors import ParserError, ParserWarning
 
-from data.calls import SCHEMA, Calls
+from data.calls import FROM_MAF, SCHEMA, Calls
 from data.errors import VariantError
 from data.files import is_gzipped
 from data.genome import length_of
@@ -107,7 +107,7 @@ def read_maf_cohort(path: Path, *, build: Build | None = None) -> dict[str, Call
             build_from=how,
             tumor_sample=str(name),
             normal_sample=str(normals[0]) if len(normals) == 1 else None,
-            roles_from="Tumor_Sample_Barcode",
+            roles_from=FROM_MAF,
             annotator="MAF",
         )
     return found

@@ -18,6 +18,7 @@ from scipy.stats import chi2
 
 from data.burden import Hint, MutationBurden, Rate
 from data.calls import Calls
+from models.genomics.origin import is_common_enough
 from models.genomics.protein import protein_change
 from models.genomics.spectrum import BASES, CHANNELS, EXCHANGES, channels, counts, exchanges
 
@@ -45,7 +46,7 @@ def rate(count: int, megabases: float) -> Rate:
 
 
 def burden(calls: Calls, capture_mb: float | None) -> MutationBurden:
-    """All of it, of the calls that passed and that the tumor shows.
+    """All of it, of the calls that passed, that the tumor shows and that are not known to be inherited.
 
     Args:
         calls: of one tumor.
@@ -69,13 +70,16 @@ def burden(calls: Calls, capture_mb: float | None) -> MutationBurden:
         spectrum=tuple(spectrum.tolist()) if spectrum.any() else (),
         without_context=int(by_exchange.sum() - spectrum.sum()),
         indels=int(indels.sum()),
+        without_normal=calls.is_tumor_only,
         **rates,
     )
     return found.model_copy(update={"hints": tuple(_hints(found, calls))})
 
 
 def _counted(calls: Calls) -> Calls:
-    return calls.where(calls.passed & np.asarray(calls.table["in_tumor"]))
+    inherited = np.asarray(pc.equal(pc.fill_null(calls.table["status"], ""), "germline"))
+    inherited |= is_common_enough(calls)
+    return calls.where(calls.passed & np.asarray(calls.table["in_tumor"]) & ~inherited)
 
 
 def _nonsynonymous(calls: Calls) -> NDArray[np.bool_]:

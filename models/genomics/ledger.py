@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from data.calls import Calls
 from models.genomics.oncogenicity import COMMON
+from models.genomics.origin import IN_POPULATION, is_common_enough
 
 LEAST_DEPTH, LEAST_ALTERNATE, LEAST_FRACTION = 20, 4, 0.05
 
@@ -109,6 +110,10 @@ FILTERS = {
     "caller's filter": ("the caller did not pass it", _failed),
     "germline": ("the caller calls it germline", _germline),
     "common": (f"at least {COMMON:.0%} of the population have it", _common),
+    "likely germline": (
+        f"a heuristic: no normal sample, and at least {IN_POPULATION:.1%} of the population have it",
+        is_common_enough,
+    ),
     "few reads": (
         f"depth below {LEAST_DEPTH}, or fewer than {LEAST_ALTERNATE} reads with it",
         _shallow,
@@ -117,4 +122,6 @@ FILTERS = {
     "no change of protein": ("the annotated impact is neither moderate nor high", _silent),
 }
 """By name: why, and which rows fail."""
-USUAL = ("not in the tumor", "caller's filter", "germline", "common", "no change of protein")
+USUAL = (
+    "not in the tumor", "caller's filter", "germline", "common", "likely germline", "no change of protein",
+)  # fmt: skip

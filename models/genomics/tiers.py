@@ -192,9 +192,14 @@ def _rank(support: Support) -> tuple[int, int, int, int]:
 def _notes(alteration: Alteration) -> tuple[str, ...]:
     variant = alteration.variant
     written = variant.protein_change if variant else None
-    if written is None or change_of(alteration) is not None or written.endswith("_splice"):
-        return ()
-    return (f"the protein change {written} is not understood: only its consequence was looked at",)
+    notes = []
+    if written and change_of(alteration) is None and not written.endswith("_splice"):
+        notes.append(
+            f"the protein change {written} is not understood: only its consequence was looked at"
+        )
+    if alteration.origin:
+        notes.append(f"no normal sample; {alteration.origin}, a heuristic")
+    return tuple(notes)
 
 
 KINSHIPS: dict[Kinship, str] = {
