@@ -16,6 +16,7 @@ from rich.table import Table
 
 from app.options import DEFAULT_STORE, JsonOption, StoreOption
 from data.avatar import Avatar
+from data.errors import VariantError
 from data.evidence import STRONG
 from data.store import AvatarStore
 
@@ -80,6 +81,11 @@ def _diagnosis(avatar: Avatar) -> str:
             f"{rate.high:.1f})"
         )
     lines += [f"  {h.pattern}: {escape(h.reason)}" for h in (burden.hints if burden else ())]
+    if burden is not None and burden.without_normal:
+        lines.append("  no normal sample: what was inherited is told by heuristics")
+    if burden is not None and burden.signatures is not None:
+        shares = ", ".join(f"{e.signature} {e.share:.0%}" for e in burden.signatures.notable)
+        lines.append(f"  {escape(burden.signatures.title)}; {escape(shares)}")
     return "\n".join(lines)
 
 
@@ -147,6 +153,33 @@ def annotate_(
         typer.echo(json.dumps({"file": str(output), "calls": len(done.calls)} | told, indent=1))
         return
     typer.echo(f"{output}: {len(done.calls)} calls, {done.note}")
+
+
+@app.command("signatures")
+def signatures_(
+    patient: PatientArgument,
+    table: Annotated[
+        Path,
+        typer.Option(help="96 channels (A[C>A]A) by signatures, as COSMIC lays it out."),
+    ],
+    store: StoreOption = DEFAULT_STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """Fit a table of mutational signatures to a patient's spectrum, with bootstrap intervals."""
+    from pipelines.signatures import fitted
+
+    with AvatarStore(store, must_exist=True) as opened:
+        avatar = opened.get(patient)
+    if avatar.burden is None:
+        raise VariantError(f"{patient}: has no variants in {store}, so that there is no spectrum")
+    done = fitted(avatar.burden, table)
+    if as_json:
+        typer.echo(done.model_dump_json(indent=1))
+        return
+    shown = Table("signature", "share (95 % of bootstrap)", title=escape(done.title))
+    for one in done.notable:
+        shown.add_row(escape(one.signature), f"{one.share:.1%} ({one.low:.1%} to {one.high:.1%})")
+    out.print(shown)
 
 
 @app.command("cohort")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from app.views import plain
 from data.avatar import Avatar
-from data.burden import MutationBurden
+from data.burden import MutationBurden, SignatureFit
 from data.calls import Calls
 from data.copy_number import CopyNumber
 from data.diagnosis import Diagnosis
@@ -274,6 +274,28 @@ def spectrum_figure(burden: MutationBurden) -> go.Figure:
         yaxis={"title": "substitutions"},
         bargap=0.2,
     )
+    return figure
+
+
+def signature_figure(found: SignatureFit) -> go.Figure:
+    """The share of each signature that explains something, with the interval of its bootstrap."""
+    shown = found.notable[::-1]
+    figure = go.Figure(
+        go.Bar(
+            x=[100 * e.share for e in shown], y=[e.signature for e in shown], orientation="h",
+            marker_color="#1f77a4",
+            error_x={
+                "type": "data", "symmetric": False, "color": "#5b616b",
+                "array": [100 * max(0.0, e.high - e.share) for e in shown],
+                "arrayminus": [100 * max(0.0, e.share - e.low) for e in shown],
+            },
+            hovertemplate="%{y}: %{x:.1f} %<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.update_layout(
+        height=70 + 24 * len(shown), margin={"l": 90, "r": 20, "t": 10, "b": 40},
+        xaxis={"title": "share of substitutions (%)", "rangemode": "tozero"},
+    )  # fmt: skip
     return figure
 
 

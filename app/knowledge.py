@@ -48,6 +48,27 @@ def import_civic_(
         typer.echo(f"  left out: {count} ({reason})")
 
 
+@import_app.command("signatures")
+def import_signatures_(
+    file: Annotated[
+        Path, typer.Argument(help="96 channels (A[C>A]A) by signatures, as COSMIC lays it out.")
+    ],
+    store: StoreOption = DEFAULT_STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """Keep a table of mutational signatures, which later runs fit to each tumor's spectrum."""
+    from pipelines.signatures import import_signatures
+
+    with AvatarStore(store) as opened:
+        table = import_signatures(file, opened)
+    if as_json:
+        typer.echo(json.dumps({"signatures": table.names}, indent=1))
+        return
+    typer.echo(
+        f"{len(table.names)} signatures of {file.name} in {store}: {', '.join(table.names[:8])}"
+    )
+
+
 @app.command("list")
 def list_(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
     """The sources that interpretations are made with, their date, and how much of each is understood."""

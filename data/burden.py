@@ -9,6 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 Pattern = Literal["POLE-like", "temozolomide-like", "mismatch-repair-like", "hypermutated"]
 
 
+NOTABLE = 0.02
+"""Share of a spectrum below which a signature is not named."""
+FEW = 100
+"""Substitutions below which a fit is little worth."""
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,6 +36,36 @@ class Hint(_Part):
     reason: str
 
 
+class Exposure(_Part):
+    """Share of the substitutions that one signature explains, with 95 % of bootstrap draws."""
+
+    signature: str
+    share: float = Field(ge=0, le=1)
+    low: float = Field(ge=0, le=1)
+    high: float = Field(ge=0, le=1)
+
+
+class SignatureFit(_Part):
+    """Signatures of a user's table fitted to a spectrum, the largest share first."""
+
+    exposures: tuple[Exposure, ...]
+    cosine: float = Field(description="likeness of their sum to the spectrum, 0 to 1")
+    substitutions: int = Field(gt=0)
+    table: str = Field(default="", description="name of the table")
+    sha256: str = Field(default="", description="of the table")
+
+    @property
+    def notable(self) -> tuple[Exposure, ...]:
+        """Those that explain at least :data:`NOTABLE`."""
+        return tuple(e for e in self.exposures if e.share >= NOTABLE)
+
+    @property
+    def title(self) -> str:
+        """What was fitted to what, and how well."""
+        few = "; so few that shares are uncertain" if self.substitutions < FEW else ""
+        return f"{self.table} fitted to {self.substitutions} substitutions{few}: cosine {self.cosine:.2f}"
+
+
 class MutationBurden(_Part):
     """The mutations of one tumor as a whole."""
 
@@ -48,6 +84,9 @@ class MutationBurden(_Part):
         description="no normal sample, so that rare inherited variants are counted too",
     )
     hints: tuple[Hint, ...] = ()
+    signatures: SignatureFit | None = Field(
+        default=None, description="None without a table in the store, or without a spectrum"
+    )
 
     @property
     def is_hypermutated(self) -> bool:

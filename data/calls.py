@@ -20,6 +20,8 @@ TEXT = pa.string()
 PASSED = pa.array(["PASS", ".", ""])
 FROM_MAF = "Tumor_Sample_Barcode"
 """What tells the tumor of a MAF, which lists what was called against a normal sample."""
+AROUND = 5
+"""Bases on both sides of a call's position that its context holds."""
 SCHEMA = pa.schema(
     {
         "record": pa.int64(),  # number of the record in the file, from 0
@@ -45,7 +47,7 @@ SCHEMA = pa.schema(
         "hgvs_coding": TEXT,
         "hgvs_protein": TEXT,
         "annotated_by": TEXT,  # the annotator, "panel" or "hotspot index"; null: nobody says what it is
-        "context": TEXT,  # reference bases: five before the position, then from it on
+        "context": TEXT,  # reference bases: AROUND before the position, then from it on
         "population_frequency": pa.float32(),  # the highest that the annotation gives
     }
 )

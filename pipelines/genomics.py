@@ -21,6 +21,7 @@ from pipelines.diagnose import findings_of, integrated_diagnosis, markers_found
 from pipelines.interpret import alterations_of, disease_of, interpret, is_hotspot
 from pipelines.knowledge import knowledge_of
 from pipelines.panel import panel_of
+from pipelines.signatures import with_signatures
 
 GLIOMA = "glioma"
 
@@ -80,7 +81,7 @@ def genomics_of(
     disease = disease_of(
         found, diagnosis if site == GLIOMA else None, site, knowledge.interpreter.diseases
     )
-    counted = None if calls is None else burden(calls, capture_mb)
+    counted = None if calls is None else with_signatures(burden(calls, capture_mb), store)
     interpretations = interpret(
         alterations_of(found, variants, copy_number, knowledge, told),
         disease,

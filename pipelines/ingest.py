@@ -18,6 +18,7 @@ from data.files import sha256_file
 from data.imaging import Segmentation, Volume
 from data.io.dicom import read_dicom_series
 from data.io.nifti import read_nifti, read_segmentation
+from data.io.reference import with_context
 from data.io.rtdose import read_rtdose
 from data.io.rtstruct import read_rtstruct
 from data.io.segments import read_segments
@@ -107,6 +108,8 @@ def ingest(folder: Path, study: StudyFile, site: Site) -> LoadedStudy:
             normal_sample=study.variants.normal_sample,
             build=study.variants.build,
         )
+        if study.variants.reference is not None:
+            calls = with_context(calls, folder / study.variants.reference)
         sources["variants"] = (source_of("variants", folder / study.variants.file),)
     segments = None
     if study.segments is not None:

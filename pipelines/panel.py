@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pysam
-
 from data.errors import KnowledgeError
-from data.genome import CHROMOSOMES, build_of_lengths, plain, refseq_chromosome
 from data.genomics import Build
 from data.io.gtf import Model, read_gtf
 from data.io.panel import read_panel
+from data.io.reference import Reference
 from data.store import AvatarStore
 from data.transcripts import FLANK, UPSTREAM, Panel, Transcript
 from pipelines.knowledge import FOLDER
@@ -56,14 +54,13 @@ def build_panel(
         current: the symbol in use for what may be an earlier one.
 
     Raises:
-        KnowledgeError: a file cannot be used, both are of different builds, or no gene is in them.
+        KnowledgeError: the annotation cannot be used, is of another build, or has none of the genes.
+        VariantError: the reference cannot be used.
     """
     wanted = frozenset(genes)
     annotation = read_gtf(gtf, lambda symbol: current(symbol) in wanted)
-    with _opened(fasta) as reference:
-        contigs = _contigs(reference.references)
-        lengths = dict(zip(reference.references, reference.lengths, strict=True))
-        build = _build(fasta, contigs, lengths)
+    with Reference(fasta) as reference:
+        build = reference.build
         if annotation.build not in (None, build):
             raise KnowledgeError(
                 f"{gtf}: is of {annotation.build}, but {fasta} is {build} by the lengths of its chromosomes; "
@@ -74,7 +71,7 @@ def build_panel(
             models[current(model.gene)].append(model)
         transcripts, left_out = [], {}
         for symbol in sorted(models):
-            made = _best(symbol, models[symbol], reference, contigs)
+            made = _best(symbol, models[symbol], reference)
             if isinstance(made, str):
                 left_out[symbol] = made
             else:
@@ -120,52 +117,14 @@ def panel_of(store: AvatarStore, build: Build | None) -> Panel | None:
     return read_panel(panel_path(store, build))
 
 
-def _opened(fasta: Path) -> pysam.FastaFile:
-    if not fasta.is_file():
-        raise KnowledgeError(f"{fasta}: there is no such file")
-    verbosity = pysam.set_verbosity(0)
-    try:
-        return pysam.FastaFile(str(fasta))
-    except (OSError, ValueError) as error:
-        raise KnowledgeError(
-            f"{fasta}: cannot be read as a FASTA; it has to be plain or bgzipped (not gzipped), and its index "
-            "(.fai) has to be beside it or the folder writable"
-        ) from error
-    finally:
-        pysam.set_verbosity(verbosity)
-
-
-def _build(fasta: Path, contigs: dict[str, str], lengths: dict[str, int]) -> Build:
-    found = build_of_lengths({name: lengths[contig] for name, contig in contigs.items()})
-    if len(found) != 1:
-        raise KnowledgeError(
-            f"{fasta}: by the lengths of its sequences it is neither GRCh37 nor GRCh38; give one of these"
-        )
-    return found.pop()
-
-
-def _contigs(names: Iterable[str]) -> dict[str, str]:
-    """The reference's names by chromosome."""
-    found: dict[str, str] = {}
-    for name in names:
-        refseq = refseq_chromosome(name)
-        chromosome = refseq[0] if refseq else plain(name)
-        if chromosome in CHROMOSOMES:
-            found.setdefault(chromosome, name)
-    return found
-
-
-def _best(
-    symbol: str, models: list[Model], reference: pysam.FastaFile, contigs: dict[str, str]
-) -> Transcript | str:
+def _best(symbol: str, models: list[Model], reference: Reference) -> Transcript | str:
     """The first transcript, in the order of preference, that a protein can be read from."""
     reason = "no coding transcript"
     for chosen_as, model in _by_preference(models):
-        contig = contigs.get(model.chromosome)
-        if contig is None:
+        if not reference.has(model.chromosome):
             return f"the reference has no chromosome {model.chromosome}"
         try:
-            return _transcript(symbol, chosen_as, model, reference, contig)
+            return _transcript(symbol, chosen_as, model, reference)
         except ValueError as error:
             reason = str(error)
     return reason
@@ -185,15 +144,13 @@ def _by_preference(models: list[Model]) -> Iterator[tuple[str, Model]]:
     yield from ((told, model) for _, told, model in ranked)
 
 
-def _transcript(
-    symbol: str, chosen_as: str, model: Model, reference: pysam.FastaFile, contig: str
-) -> Transcript:
+def _transcript(symbol: str, chosen_as: str, model: Model, reference: Reference) -> Transcript:
     exons = tuple(sorted(model.exons))
     starts, bases = [], []
     for first, last in _kept(exons, model.strand):
         start = max(1, first)
         starts.append(start)
-        bases.append(reference.fetch(contig, start - 1, last).upper())
+        bases.append(reference.bases(model.chromosome, start, last))
     coding = min(first for first, _ in model.coding), max(last for _, last in model.coding)
     return Transcript(
         symbol, model.name, chosen_as, model.chromosome, model.strand, exons, coding,

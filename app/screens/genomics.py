@@ -21,6 +21,7 @@ from app.genomics_views import (
     ledger_rows,
     lollipop,
     oncoprint,
+    signature_figure,
     spectrum_figure,
     strong,
     support_rows,
@@ -159,6 +160,10 @@ if avatar.burden is not None:
         st.markdown("**Mutations as a whole**")
         st.markdown(burden_words(avatar.burden))
         st.plotly_chart(spectrum_figure(avatar.burden), key="spectrum", config=PLAIN_CHART)
+        if avatar.burden.signatures is not None:
+            st.caption(f"Signatures: {plain(avatar.burden.signatures.title)}.")
+            drawn_fit = signature_figure(avatar.burden.signatures)
+            st.plotly_chart(drawn_fit, key="signatures", config=PLAIN_CHART)
     with right:
         st.markdown("**Fractions**")
         st.plotly_chart(fraction_figure(calls, tiers), key="fractions", config=PLAIN_CHART)

@@ -63,6 +63,9 @@ class VariantFile(_Part):
         le=4000,
         description="megabases that were sequenced, for mutations per Mb",
     )
+    reference: Path | None = Field(
+        default=None, description="FASTA of the build, for the bases beside each variant"
+    )
 
 
 class SegmentFile(_Part):

@@ -81,7 +81,7 @@ def origins(
 
 
 def is_common_enough(calls: Calls) -> NDArray[np.bool_]:
-    """Calls that neither caller nor normal sample tells of and that so many have that they are rather inherited."""
+    """Calls that neither caller nor normal sample tells of, and that so many have as to be rather inherited."""
     frequency = np.asarray(pc.fill_null(calls.table["population_frequency"], 0.0))
     untold = np.asarray(pc.is_null(calls.table["status"]))
     return calls.is_tumor_only & untold & (frequency >= IN_POPULATION)

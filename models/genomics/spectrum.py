@@ -6,12 +6,11 @@ base after (Alexandrov 2013, doi:10.1038/nature12477).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
+from data.burden import Exposure, SignatureFit
 from data.calls import Calls
 
 BASES = "ACGT"
@@ -73,30 +72,6 @@ def _neighbours(calls: Calls) -> tuple[NDArray[np.int64], ...]:
     return tuple(_CODE[raw[:, n]] for n in (4, 5, 6))
 
 
-@dataclass(frozen=True)
-class Exposure:
-    """How much of a spectrum a signature explains.
-
-    Args:
-        share: of all substitutions, 0 to 1.
-        low, high: 95 % of bootstrap draws.
-    """
-
-    signature: str
-    share: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Fit:
-    """Exposures, the largest first, and how like the spectrum their sum is."""
-
-    exposures: tuple[Exposure, ...]
-    cosine: float
-    substitutions: int
-
-
 def fit(
     spectrum: NDArray[np.int64],
     signatures: NDArray[np.float64],
@@ -104,7 +79,7 @@ def fit(
     *,
     draws: int = 200,
     seed: int = 0,
-) -> Fit:
+) -> SignatureFit:
     """Non-negative least squares of signatures to a spectrum, with the multinomial bootstrap.
 
     Args:
@@ -128,13 +103,13 @@ def fit(
     made = signatures @ weights
     norm = np.linalg.norm(made) * np.linalg.norm(spectrum)
     exposures = [
-        Exposure(name, float(share), float(a), float(b))
+        Exposure(signature=name, share=share, low=a, high=b)
         for name, share, a, b in zip(names, _shares(weights), low, high, strict=True)
     ]
-    return Fit(
-        tuple(sorted(exposures, key=lambda e: -e.share)),
-        float(made @ spectrum / norm) if norm else 0.0,
-        total,
+    return SignatureFit(
+        exposures=tuple(sorted(exposures, key=lambda e: -e.share)),
+        cosine=float(made @ spectrum / norm) if norm else 0.0,
+        substitutions=total,
     )
 
 

@@ -15,8 +15,10 @@ from data.errors import VariantError
 from data.io.maf import read_maf_cohort
 from data.io.signatures import read_signatures
 from data.io.vcf import read_vcf
+from data.store import AvatarStore
 from models.genomics.burden import burden, rate
 from models.genomics.spectrum import CHANNELS, channels, counts, exchanges, fit
+from pipelines.signatures import fitted, import_signatures, with_signatures
 
 TCGA_MB = 35.0
 """Megabases of the TCGA exomes."""
@@ -137,6 +139,34 @@ def test_a_fit_finds_a_known_mixture_and_its_interval_holds_it():
     assert np.mean(held) > 0.85
     with pytest.raises(ValueError, match="0 substitutions"):
         fit(np.zeros(96, int), known, ("a", "b", "c", "d"))
+
+
+def table_text(known, names):
+    rows = zip(CHANNELS, known, strict=True)
+    lines = ["\t".join((name, *(f"{x:.9f}" for x in row))) for name, row in rows]
+    return "\n".join(["\t".join(("Type", *names)), *lines]) + "\n"
+
+
+def test_a_table_in_the_store_is_fitted_to_a_spectrum_and_says_its_name(tmp_path):
+    path = tmp_path / "mine.txt"
+    path.write_text(table_text(signatures(), ("A", "B", "C", "D")))
+    drawn = mixture(3, (0.7, 0.3, 0.0, 0.0), 400, signatures())
+    bare = burden(calls(("C", "T", "AAAAACAAAAA")), 1.0)
+    found = bare.model_copy(update={"spectrum": tuple(drawn.tolist())})
+    with AvatarStore(tmp_path / "store") as store:
+        assert with_signatures(found, store) == found
+        import_signatures(path, store)
+        done = with_signatures(found, store).signatures
+        assert with_signatures(bare.model_copy(update={"spectrum": ()}), store).signatures is None
+        path.write_text("nothing")
+        with pytest.raises(VariantError, match="channels"):
+            import_signatures(path, store)
+        assert with_signatures(found, store).signatures == done
+    assert done.table == "mine.txt"
+    assert done.notable[0].signature == "A"
+    assert "400 substitutions: cosine" in done.title
+    with pytest.raises(VariantError, match="no spectrum to fit it to"):
+        fitted(bare.model_copy(update={"spectrum": ()}), path)
 
 
 def test_a_table_of_signatures_is_read_in_any_order_and_a_wrong_one_refused(tmp_path):

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from app.cli import app
 from data.calls import SCHEMA, Calls
-from data.errors import KnowledgeError
+from data.errors import KnowledgeError, VariantError
 from data.genomics import short_protein_change
 from data.io.maf import read_maf_cohort
 from data.io.panel import read_panel, write_panel
@@ -125,13 +125,13 @@ def test_a_reference_that_cannot_be_used_is_refused(reference, tmp_path):
     gtf = write_gtf(tmp_path / "g.gtf", [toy(1, AHEAD)])
     short = tmp_path / "short.fa"
     short.write_text(">chr21\n" + genome(1) + "\n")
-    with pytest.raises(KnowledgeError, match="neither GRCh37 nor GRCh38"):
+    with pytest.raises(VariantError, match="neither GRCh37 nor GRCh38"):
         build_panel(gtf, short, ["TOY"])
     zipped = tmp_path / "short.fa.gz"
     zipped.write_bytes(gzip.compress(short.read_bytes()))
-    with pytest.raises(KnowledgeError, match="plain or bgzipped"):
+    with pytest.raises(VariantError, match="plain or bgzipped"):
         build_panel(gtf, zipped, ["TOY"])
-    with pytest.raises(KnowledgeError, match="there is no such file"):
+    with pytest.raises(VariantError, match="there is no such file"):
         build_panel(gtf, tmp_path / "none.fa", ["TOY"])
 
 
