@@ -19,6 +19,7 @@ from data.avatar import Avatar
 from data.errors import VariantError
 from data.evidence import STRONG
 from data.store import AvatarStore
+from models.genomics.treatment_links import treatment_links
 
 app = typer.Typer(help="Variants, diagnosis and evidence of a patient.", no_args_is_help=True)
 out = Console()
@@ -61,6 +62,14 @@ def show(
             points,
         )
     out.print(table)
+    for link in treatment_links(avatar.timeline.events, avatar.interpretations):
+        told, drugs = link.support.statement, " + ".join(link.drugs)
+        out.print(
+            escape(
+                f"given on day {link.event.day:g}: {link.event.text}; {link.alteration}: {told.effect} "
+                f"({drugs}, {link.support.tier}, {told.source} {told.reference})"
+            )
+        )
     for source in avatar.knowledge:
         out.print(f"knowledge: {source.name} as of {source.as_of}, {source.statements} statements")
 

@@ -26,6 +26,7 @@ from models.genomics.oncogenicity import is_common_or_silent
 from models.genomics.origin import Origin
 from models.genomics.patterns import change_of
 from models.genomics.spectrum import CHANNELS, EXCHANGES
+from models.genomics.treatment_links import TreatmentLink
 from pipelines.genomics_cohort import Member
 from pipelines.marker_effects import MarkerEffect
 
@@ -91,6 +92,24 @@ def support_rows(supports: Sequence[Support]) -> list[dict[str, str]]:
 
 def _steps(support: Support) -> str:
     return "" if support.steps is None else f", {support.steps} steps"
+
+
+def link_rows(links: Sequence[TreatmentLink]) -> list[dict[str, str]]:
+    """Drugs that were given beside what an alteration says of them."""
+    return [
+        {
+            "Given": f"day {link.event.day:g}: {link.event.text}",
+            "Alteration": link.alteration,
+            "Says": link.support.statement.effect,
+            "Of": " + ".join(link.drugs),
+            "Tier": link.support.tier,
+            "Evidence": LEVELS[link.support.statement.level],
+            "In": link.support.statement.disease,
+            "Source": f"{link.support.statement.source} {link.support.statement.reference}, "
+            f"{link.support.statement.as_of}",
+        }
+        for link in links
+    ]
 
 
 def headline(found: Interpretation) -> str:

@@ -48,6 +48,30 @@ def import_civic_(
         typer.echo(f"  left out: {count} ({reason})")
 
 
+@import_app.command("oncoref")
+def import_oncoref_(
+    file: Annotated[
+        Path, typer.Argument(help="oncoref's wheel, or driver-variant-evidence.csv out of it.")
+    ],
+    store: StoreOption = DEFAULT_STORE,
+    as_of: AsOfOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read the driver mutations of oncoref (Apache-2.0), which count as a prediction each."""
+    from pipelines.knowledge import import_oncoref
+
+    with AvatarStore(store) as opened:
+        found = import_oncoref(file, opened, as_of)
+    if as_json:
+        told = {"changes": len(found.changes), "as_of": found.as_of, "cited": found.cited}
+        typer.echo(json.dumps(told, indent=1))
+        return
+    typer.echo(
+        f"{len(found.changes)} driver mutations of {found.name} as of {found.as_of} in {store}"
+    )
+    typer.echo(f"  from {found.cited}")
+
+
 @import_app.command("signatures")
 def import_signatures_(
     file: Annotated[

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from data.avatar import Avatar, Scan
 from data.imaging import LabelTable, Volume
 from data.prognosis import SurvivalPrediction
+from data.timeline import Event
+from models.genomics.treatment_links import treatment_links
 
 ORIGIN_WORDS = {
     "patient": "real patient",
@@ -154,29 +156,45 @@ def add_band(
 
 
 def timeline_figure(avatar: Avatar) -> go.Figure:
-    """Events as marks on the days since diagnosis."""
+    """Events as marks on the days since diagnosis, bars to their end; a drug tells what is known of it."""
     events = avatar.timeline.events
+    told: dict[Event, list[str]] = {}
+    for link in treatment_links(events, avatar.interpretations):
+        said = f"{link.alteration}: {link.support.statement.effect} ({link.support.tier})"
+        told.setdefault(link.event, []).append(said)
     kinds = list(dict.fromkeys(e.kind for e in events))
     figure = go.Figure()
     for n, kind in enumerate(kinds):
         chosen = [e for e in events if e.kind == kind]
+        color = ("#1f77a4", "#4c956c", "#d1495b", "#8d6a9f")[n % 4]
+        for event in chosen:
+            if event.end_day is not None:
+                figure.add_scatter(
+                    x=[event.day, event.end_day], y=[kind, kind], mode="lines", hoverinfo="skip",
+                    line={"color": color, "width": 5}, opacity=0.35,
+                )  # fmt: skip
         figure.add_scatter(
             x=[e.day for e in chosen],
             y=[kind] * len(chosen),
             mode="markers+text",
             text=[f"  {e.text}" for e in chosen],
             textposition="middle right",
-            marker={"size": 11, "color": ("#1f77a4", "#4c956c", "#d1495b", "#8d6a9f")[n % 4]},
-            hovertext=[f"day {e.day:.0f}: {e.text}" for e in chosen],
+            marker={"size": 11, "color": color},
+            hovertext=["<br>".join((_when(e), *told.get(e, ()))) for e in chosen],
             hoverinfo="text",
         )
-    last = max((e.day for e in events), default=0)
+    last = max((e.day if e.end_day is None else e.end_day for e in events), default=0)
     figure.update_layout(
         showlegend=False,
         xaxis={"title": "days since diagnosis", "range": [-0.03 * last - 5, 1.35 * last + 30]},
         yaxis={"autorange": "reversed"},
     )
     return styled(figure, 90 + 38 * max(1, len(kinds)))
+
+
+def _when(event: Event) -> str:
+    until = "" if event.end_day is None else f" to {event.end_day:.0f}"
+    return f"day {event.day:.0f}{until}: {event.text}"
 
 
 def styled(figure: go.Figure, height: int) -> go.Figure:

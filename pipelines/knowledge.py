@@ -14,6 +14,7 @@ from data.errors import KnowledgeError
 from data.evidence import KnowledgeSource, Statement
 from data.files import replace_atomically
 from data.io.civic import CivicImport, read_civic
+from data.io.oncoref import DriverList, read_oncoref
 from data.io.structured import read_model
 from data.provenance import digest_of
 from data.store import AvatarStore
@@ -27,6 +28,7 @@ from pipelines.recurrence import read_recurrence
 SHIPPED = CONFIGS / "knowledge"
 FOLDER = "knowledge"
 """In a store: one file for each imported source."""
+DRIVERS = Path(FOLDER, "drivers", "oncoref.json")
 _STATEMENTS = TypeAdapter(tuple[Statement, ...])
 
 
@@ -121,6 +123,36 @@ def import_civic(path: Path, store: AvatarStore, as_of: str | None = None) -> Ci
     return found
 
 
+def import_oncoref(path: Path, store: AvatarStore, as_of: str | None = None) -> DriverList:
+    """Read oncoref's driver mutations and keep them in a store, in place of an earlier import.
+
+    Raises:
+        KnowledgeError: the file cannot be used, or the store cannot be written.
+    """
+    found = read_oncoref(path, as_of)
+    target = store.folder / DRIVERS
+    try:
+        replace_atomically(target, found.model_dump_json().encode())
+    except OSError as error:
+        raise KnowledgeError(f"{target}: cannot be written ({error.strerror})") from error
+    return found
+
+
+def drivers_of(store: AvatarStore) -> DriverList | None:
+    """What was imported; None where nothing was.
+
+    Raises:
+        KnowledgeError: the file is damaged.
+    """
+    path = store.folder / DRIVERS
+    if not path.is_file():
+        return None
+    try:
+        return DriverList.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise KnowledgeError(f"{path}: is damaged; import the source again") from error
+
+
 def imported(store: AvatarStore) -> dict[str, tuple[Statement, ...]]:
     """Statements of every imported source, by its name.
 
@@ -140,18 +172,41 @@ def knowledge_of(store: AvatarStore | None) -> Knowledge:
     """The shipped tables, with what was imported into a store."""
     approved = approval_table().statements
     others = {} if store is None else imported(store)
-    return knowledge_from({"approvals": approved, **others})
+    drivers = None if store is None else drivers_of(store)
+    return knowledge_from({"approvals": approved, **others}, drivers)
 
 
-def knowledge_from(named: dict[str, tuple[Statement, ...]]) -> Knowledge:
-    """An interpreter of given statements by source."""
+def knowledge_from(
+    named: dict[str, tuple[Statement, ...]], drivers: DriverList | None = None
+) -> Knowledge:
+    """An interpreter of given statements by source, and of protein changes that are named drivers."""
     statements = [s for group in named.values() for s in group]
     genes = gene_table()
-    judge = Judge(genes, recurrence(), known_active(statements, genes))
+    by_change = {} if drivers is None else _by_change(drivers, genes)
+    judge = Judge(genes, recurrence(), known_active(statements, genes), by_change)
     interpreter = Interpreter(statements, genes, disease_graph(), judge)
-    return Knowledge(
-        interpreter, tuple(_source(name, group, interpreter) for name, group in named.items())
-    )
+    sources = [_source(name, group, interpreter) for name, group in named.items()]
+    if drivers is not None:
+        sources.append(
+            KnowledgeSource(
+                name=drivers.name,
+                as_of=drivers.as_of,
+                statements=len(drivers.changes),
+                not_understood=len(drivers.changes) - len(by_change),
+                sha256=digest_of(drivers.changes),
+            )  # fmt: skip
+        )
+    return Knowledge(interpreter, tuple(sources))
+
+
+def _by_change(drivers: DriverList, genes: GeneTable) -> dict[tuple[str, str], str]:
+    """Who names a change a driver, of genes of the panel."""
+    told = f"{drivers.name}: {drivers.cited}"
+    return {
+        (genes.current(gene), change): told
+        for gene, change in drivers.changes
+        if genes.find(gene) is not None
+    }
 
 
 def _source(

@@ -6,7 +6,7 @@ import streamlit as st
 
 from app.components.keys import FieldKeys
 from app.components.viewer import volume_viewer
-from app.genomics_views import headline, strong
+from app.genomics_views import headline, link_rows, strong
 from app.state import choose_patient, open_store
 from app.views import (
     ORIGIN_WORDS,
@@ -15,6 +15,7 @@ from app.views import (
     survival_figure,
     timeline_figure,
 )
+from models.genomics.treatment_links import treatment_links
 
 keys = FieldKeys()
 avatar = choose_patient(keys)
@@ -70,6 +71,14 @@ with right:
         )
 st.markdown("**Timeline**")
 st.plotly_chart(timeline_figure(avatar), key="timeline")
+links = treatment_links(avatar.timeline.events, avatar.interpretations)
+if links:
+    st.markdown("**Drugs that were given, and what the tumor's alterations say of them**")
+    st.dataframe(link_rows(links), hide_index=True)
+    st.caption(
+        "By the drug's name in the record; the strongest statement on each alteration. It tells what was known "
+        "by the sources' dates, not why a drug was chosen."
+    )
 st.markdown("**Variants and markers**")
 shown = {
     "IDH mutation": markers.idh_mutation,

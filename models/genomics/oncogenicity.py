@@ -1,7 +1,7 @@
 """Oncogenicity of small variants by points (ClinGen, CGC and VICC: Horak 2022, PMC9081216).
 
-Of its criteria those are used that can be decided offline from a call, the gene's role and a table of
-recurrence; functional studies and computed predictions are not, so that sums are rather too low than too
+Of its criteria those are used that can be decided offline from a call, the gene's role, a table of recurrence
+and an imported list of predicted drivers; functional studies are not, so that sums are rather too low than too
 high. The published limits of recurrence are for 24,592 tumors; those here are for a table of some thousands,
 and both counts are said with each point.
 """
@@ -56,11 +56,13 @@ class Judge:
         genes: roles, domains, hotspots.
         recurrence: how often what was seen.
         established: what is known to be active, by gene.
+        drivers: who names a protein change of a gene a driver by computation.
     """
 
     genes: GeneTable
     recurrence: Recurrence
     established: Mapping[str, Sequence[Pattern]]
+    drivers: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     def points(self, alteration: Alteration, *, hypermutated: bool = False) -> Oncogenicity:
         """The criteria that a small variant meets."""
@@ -71,6 +73,7 @@ class Judge:
             met += self._null(alteration, gene, hypermutated)
             met += self._known(alteration, gene, change)
             met += self._recurrent(alteration, gene, change)
+            met += self._predicted(alteration)
             met += self._place(gene, change, met)
         return Oncogenicity(points=tuple(met))
 
@@ -138,6 +141,12 @@ class Judge:
             yield Point(code="OM3", points=2, reason=told)
         elif same >= SEEN_CHANGE:
             yield Point(code="OP3", points=1, reason=told)
+
+    def _predicted(self, alteration: Alteration) -> Iterable[Point]:
+        written = None if alteration.variant is None else alteration.variant.protein_change
+        named = self.drivers.get((self.genes.current(alteration.gene), written or ""))
+        if named is not None:
+            yield Point(code="OP1", points=1, reason=f"a driver by several predictions ({named})")
 
     def _place(
         self, gene: Gene, change: ProteinChange | None, met: Iterable[Point]
