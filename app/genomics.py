@@ -62,6 +62,9 @@ def show(
             points,
         )
     out.print(table)
+    for fusion in avatar.fusions or ():
+        doubt = "" if fusion.doubt is None else f"; not interpreted: {fusion.doubt}"
+        out.print(escape(f"fusion {fusion.name} ({fusion.told}){doubt}"), highlight=False)
     for link in treatment_links(avatar.timeline.events, avatar.interpretations):
         told, drugs = link.support.statement, " + ".join(link.drugs)
         out.print(

@@ -17,6 +17,7 @@ from data.calls import Calls
 from data.copy_number import CopyNumber
 from data.diagnosis import Diagnosis
 from data.evidence import STRONG, Interpretation, KnowledgeSource, Support
+from data.fusions import Fusion
 from data.genome import CHROMOSOMES, LENGTHS
 from models.genomics.clonality import Clonality
 from models.genomics.copy_number import BEYOND, GENES
@@ -92,6 +93,19 @@ def support_rows(supports: Sequence[Support]) -> list[dict[str, str]]:
 
 def _steps(support: Support) -> str:
     return "" if support.steps is None else f", {support.steps} steps"
+
+
+def fusion_rows(found: Sequence[Fusion]) -> list[dict[str, str]]:
+    """Each fusion, with what keeps it from being held against knowledge."""
+    return [
+        {
+            "Fusion": f.name,
+            "Reads": f.told,
+            "Breakpoints": " and ".join(f.breakpoints) if f.breakpoints else "-",
+            "Interpreted": "yes, where its gene is known" if f.doubt is None else f"no: {f.doubt}",
+        }
+        for f in found
+    ]
 
 
 def link_rows(links: Sequence[TreatmentLink]) -> list[dict[str, str]]:

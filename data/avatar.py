@@ -15,6 +15,7 @@ from data.clinical import ClinicalRecord
 from data.copy_number import CopyNumber
 from data.diagnosis import Diagnosis
 from data.evidence import Interpretation, KnowledgeSource
+from data.fusions import Fusion
 from data.genomics import VariantSet
 from data.imaging import LabelTable, TumorVolume
 from data.prognosis import Calibration, SurvivalPrediction, VolumeForecast
@@ -109,6 +110,9 @@ class Avatar(BaseModel):
     calls: TableRef | None = Field(default=None, description="every call, by data.calls.SCHEMA")
     burden: MutationBurden | None = None
     copy_number: CopyNumber | None = None
+    fusions: tuple[Fusion, ...] | None = Field(
+        default=None, description="None where RNA was not looked at; empty where none was found"
+    )
     interpretations: tuple[Interpretation, ...] = ()
     knowledge: tuple[KnowledgeSource, ...] = Field(
         default=(), description="what the interpretations rest on"

@@ -41,6 +41,7 @@ class Alteration(_Part):
     kind: Kind
     variant: Variant | None = Field(default=None, description="of a small variant")
     partner: str | None = Field(default=None, description="of a fusion")
+    is_five_prime: bool = Field(default=False, description="whether the gene is a fusion's first")
     is_germline: bool | None = None
     source: str = Field(description="where it is from, for sentences")
     origin: str | None = Field(
@@ -53,7 +54,8 @@ class Alteration(_Part):
         if self.kind == "signature":
             return self.gene
         if self.kind == "fusion":
-            return f"{self.partner}-{self.gene} fusion" if self.partner else f"{self.gene} fusion"
+            pair = [name for name in (self.partner, self.gene) if name]
+            return f"{'-'.join(pair[::-1] if self.is_five_prime else pair)} fusion"
         if self.variant is None:
             what = "homozygous deletion" if self.kind == "deletion" else self.kind
             return f"{self.gene} {what}"

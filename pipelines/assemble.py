@@ -123,10 +123,13 @@ def run_study(
         loaded.calls,
         loaded.segments,
         tuple(
-            s for part in ("record", "variants", "segments") for s in loaded.sources.get(part, ())
+            s
+            for part in ("record", "variants", "segments", "fusions")
+            for s in loaded.sources.get(part, ())
         ),
         capture_mb=None if study.variants is None else study.variants.capture_mb,
         site=site.name,
+        fusions=loaded.fusions,
     )
     record, markers = genomics.record, genomics.record.markers
     prior = genomics.diagnosis.prior if site.has_prior else "none"
@@ -157,6 +160,7 @@ def run_study(
         calls=genomics.calls,
         burden=genomics.burden,
         copy_number=genomics.copy_number,
+        fusions=genomics.fusions,
         interpretations=genomics.interpretations,
         knowledge=genomics.knowledge,
         survival=survival.prediction if survival else None,

@@ -11,6 +11,7 @@ from data.clinical import ClinicalRecord
 from data.copy_number import CopyNumber
 from data.diagnosis import Diagnosis
 from data.evidence import STRONG, Interpretation, KnowledgeSource
+from data.fusions import Fusion
 from data.genomics import VariantSet
 from data.provenance import Provenance, Source, versions_of
 from data.store import AvatarStore
@@ -42,6 +43,7 @@ class Genomics:
     calls: TableRef | None
     burden: MutationBurden | None
     copy_number: CopyNumber | None
+    fusions: tuple[Fusion, ...] | None
     interpretations: tuple[Interpretation, ...]
     knowledge: tuple[KnowledgeSource, ...]
     provenance: Provenance
@@ -56,6 +58,7 @@ def genomics_of(
     *,
     capture_mb: float | None,
     site: str,
+    fusions: tuple[Fusion, ...] | None = None,
 ) -> Genomics:
     """Everything that follows from a patient's calls and record.
 
@@ -67,6 +70,7 @@ def genomics_of(
         sources: the files of both.
         capture_mb: megabases that were sequenced; None where it is not declared.
         site: of the tumor; for a glioma the table of diagnoses applies.
+        fusions: as called; None where nobody looked.
     """
     knowledge = knowledge_of(store)
     panel = None if calls is None else panel_of(store, calls.build)
@@ -83,7 +87,7 @@ def genomics_of(
     )
     counted = None if calls is None else with_signatures(burden(calls, capture_mb), store)
     interpretations = interpret(
-        alterations_of(found, variants, copy_number, knowledge, told),
+        alterations_of(found, variants, copy_number, knowledge, told, fusions or ()),
         disease,
         knowledge,
         hypermutated=counted is not None and counted.is_hypermutated,
@@ -97,6 +101,7 @@ def genomics_of(
         calls=None if calls is None else store.put_table(calls.table),
         burden=counted,
         copy_number=copy_number,
+        fusions=fusions,
         interpretations=interpretations,
         knowledge=knowledge.sources if interpretations else (),
         provenance=Provenance(

@@ -64,9 +64,10 @@ def _inputs(before: Avatar, after: Avatar) -> list[str]:
         for name in sorted(versions[0].keys() | versions[1].keys())
         if versions[0].get(name) != versions[1].get(name)
     ]
-    captures = [step.settings.get("capture_mb") if step else None for step in (one, other)]
-    if captures[0] != captures[1]:
-        told.append(f"capture_mb {captures[0]} became {captures[1]}")
+    for name in ("capture_mb", "panel"):
+        set_ = [step.settings.get(name) if step else None for step in (one, other)]
+        if set_[0] != set_[1]:
+            told.append(f"{name} {set_[0] or ABSENT} became {set_[1] or ABSENT}")
     return told
 
 

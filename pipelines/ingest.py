@@ -15,8 +15,10 @@ from data.clinical import ClinicalRecord
 from data.copy_number import CopyNumber
 from data.errors import ImageError, VariantError
 from data.files import sha256_file
+from data.fusions import Fusion
 from data.imaging import Segmentation, Volume
 from data.io.dicom import read_dicom_series
+from data.io.fusions import read_fusions
 from data.io.nifti import read_nifti, read_segmentation
 from data.io.reference import with_context
 from data.io.rtdose import read_rtdose
@@ -75,6 +77,7 @@ class LoadedStudy:
     record: ClinicalRecord
     calls: Calls | None
     segments: CopyNumber | None = None
+    fusions: tuple[Fusion, ...] | None = None
     given: Regimen | None = None
     planning: LoadedPlanning = LoadedPlanning()
     sources: dict[str, tuple[Source, ...]] = field(default_factory=dict)
@@ -115,6 +118,10 @@ def ingest(folder: Path, study: StudyFile, site: Site) -> LoadedStudy:
     if study.segments is not None:
         segments = _read_segments(folder / study.segments.file, study.segments, calls)
         sources["segments"] = (source_of("segments", folder / study.segments.file),)
+    fusions = None
+    if study.fusions is not None:
+        fusions = read_fusions(folder / study.fusions.file, study.fusions.sample)
+        sources["fusions"] = (source_of("fusions", folder / study.fusions.file),)
     given = None
     if study.given is not None:
         given = read_regimen(folder / study.given)
@@ -124,7 +131,7 @@ def ingest(folder: Path, study: StudyFile, site: Site) -> LoadedStudy:
     planning = _read_planning(folder, study.planning, next(iter(latest.sequences.values())))
     if study.planning.named:
         sources["planning"] = tuple(source_of("planning", folder / p) for p in study.planning.named)
-    return LoadedStudy(study, scans, record, calls, segments, given, planning, sources)
+    return LoadedStudy(study, scans, record, calls, segments, fusions, given, planning, sources)
 
 
 def _read_segments(path: Path, told: SegmentFile, calls: Calls | None) -> CopyNumber:

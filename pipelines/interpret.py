@@ -9,6 +9,7 @@ from data.clinical import ClinicalRecord
 from data.copy_number import CopyNumber
 from data.diagnosis import Diagnosis
 from data.evidence import Alteration, Interpretation, Kind
+from data.fusions import Fusion
 from data.genomics import Variant, VariantSet, short_protein_change
 from models.genomics.diseases import DiseaseGraph
 from models.genomics.numbering import as_usual
@@ -53,10 +54,12 @@ def alterations_of(
     copy_number: CopyNumber | None,
     knowledge: Knowledge,
     origins: Sequence[Origin] = (),
+    fusions: Sequence[Fusion] = (),
 ) -> tuple[Alteration, ...]:
     """What the tumor shows that knowledge may speak of; ``variants`` are those in genes that are known.
 
-    ``origins`` are those of the variants where no normal sample was there to tell.
+    ``origins`` are those of the variants where no normal sample was there to tell. A fusion that is doubted is
+    no alteration.
 
     Variants that failed a filter are among them: a filter may mark what matters, it does not remove it.
     """
@@ -70,21 +73,40 @@ def alterations_of(
             found.append(Alteration(gene=gene, kind=kind, source="record"))
     for assay in record.reported:
         if assay.result == "present":
-            gene, partner = assay.gene, assay.partner
-            if (
-                partner
-                and knowledge.interpreter.knows(partner)
-                and not knowledge.interpreter.knows(gene)
-            ):
-                gene, partner = partner, gene  # whichever of the two is the driver
+            gene, partner = _driver_first(assay.gene, assay.partner, knowledge)
             source = assay.method or "record"
             found.append(Alteration(gene=gene, kind=assay.kind, partner=partner, source=source))
+    fused = {frozenset((a.gene, a.partner)) for a in found if a.kind == "fusion"}
+    for fusion in fusions:
+        if fusion.doubt is not None or fusion.five_prime is None:
+            continue
+        driver, other = _driver_first(fusion.three_prime or "", fusion.five_prime, knowledge)
+        pair = frozenset((driver, other))
+        if pair not in fused and knowledge.interpreter.knows(driver):
+            fused.add(pair)
+            found.append(
+                Alteration(
+                    gene=driver,
+                    kind="fusion",
+                    partner=other,
+                    source=fusion.told,
+                    is_five_prime=driver == fusion.five_prime,
+                )
+            )
     known = {(a.gene, a.kind) for a in found}
     for told in copy_number.genes if copy_number else ():
         way = COPIES.get(told.call)
         if way is not None and (told.gene, way) not in known:
             found.append(Alteration(gene=told.gene, kind=way, source="segments"))
     return tuple(found)
+
+
+def _driver_first(gene: str, partner: str | None, knowledge: Knowledge) -> tuple[str, str | None]:
+    """Two fused genes with that first of which something is known."""
+    knows = knowledge.interpreter.knows
+    if partner and knows(partner) and not knows(gene):
+        return partner, gene
+    return gene, partner
 
 
 def of_variant(variant: Variant, knowledge: Knowledge, origin: Origin | None = None) -> Alteration:

@@ -194,7 +194,7 @@ def knowledge_from(
                 statements=len(drivers.changes),
                 not_understood=len(drivers.changes) - len(by_change),
                 sha256=digest_of(drivers.changes),
-            )  # fmt: skip
+            )
         )
     return Knowledge(interpreter, tuple(sources))
 

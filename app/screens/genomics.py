@@ -15,6 +15,7 @@ from app.genomics_views import (
     copy_words,
     effect_rows,
     fraction_figure,
+    fusion_rows,
     genes_shown,
     headline,
     ideogram,
@@ -125,6 +126,12 @@ if avatar.copy_number is not None:
     st.markdown("**Copy number**")
     st.markdown(plain(copy_words(avatar.copy_number)))
     st.plotly_chart(ideogram(avatar.copy_number), key="ideogram", config=PLAIN_CHART)
+if avatar.fusions is not None:
+    st.markdown("**Fusions**")
+    if avatar.fusions:
+        st.dataframe(fusion_rows(avatar.fusions), hide_index=True)
+    else:
+        st.caption("The caller found none.")
 if st.toggle(
     "All patients of this store",
     help=keys.help(

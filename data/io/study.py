@@ -80,6 +80,13 @@ class SegmentFile(_Part):
     )
 
 
+class FusionFile(_Part):
+    """Fusion calls of STAR-Fusion, Arriba, FusionCatcher or cBioPortal."""
+
+    file: Path
+    sample: str | None = Field(default=None, description="whose, where the file has several")
+
+
 class PlanningFiles(_Part):
     """Radiotherapy as it was planned, in the coordinate system of the latest scan's first sequence."""
 
@@ -118,6 +125,7 @@ class StudyFile(_Part):
     scans: tuple[ScanFiles, ...] = Field(min_length=1)
     variants: VariantFile | None = None
     segments: SegmentFile | None = None
+    fusions: FusionFile | None = None
     record: Path | None = None
     segmenter: str | None = None
     planning: PlanningFiles = PlanningFiles()
@@ -156,7 +164,10 @@ def read_study(folder: Path) -> StudyFile:
         )
     study = read_model(path, StudyFile, StudyError)
     named = [p for s in study.scans for p in (*s.sequences.values(), s.brain_mask, s.segmentation)]
-    named += [part.file for part in (study.variants, study.segments) if part is not None]
+    named += [
+        part.file for part in (study.variants, study.segments, study.fusions) if part is not None
+    ]
+    named += [study.variants.reference] if study.variants else []
     named += [study.record, study.given]
     named += study.planning.named
     for item in named:
