@@ -93,6 +93,8 @@ def _diagnosis(avatar: Avatar) -> str:
             f"{rate.high:.1f})"
         )
     lines += [f"  {h.pattern}: {escape(h.reason)}" for h in (burden.hints if burden else ())]
+    if burden is not None and burden.unannotated:
+        lines.append(f"  {burden.unannotated} call(s) are not annotated: what they do is not known")
     if burden is not None and burden.without_normal:
         lines.append("  no normal sample: what was inherited is told by heuristics")
     if burden is not None and burden.signatures is not None:

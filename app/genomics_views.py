@@ -335,11 +335,21 @@ def signature_figure(found: SignatureFit) -> go.Figure:
 def burden_words(burden: MutationBurden) -> str:
     """Rates in a sentence."""
     rate = burden.mutations
+    if rate is None and burden.unannotated:
+        return (
+            f"Mutations per Mb: unknown, since nobody says what {burden.unannotated} call(s) do; annotate the "
+            "file (VEP, SnpEff), or make a panel (`avatar genomics build-panel`)."
+        )
     if rate is None:
         return "Mutations per Mb: unknown, since the study does not declare its capture (`capture_mb`)."
     return (
         f"{rate.per_mb:.1f} nonsynonymous mutations per Mb (95 % interval {rate.low:.1f} to {rate.high:.1f}; "
         f"{rate.count} in {rate.megabases:g} Mb), {burden.indels} indels."
+        + (
+            f" What {burden.unannotated} call(s) do is not known: read it as a lower bound."
+            if burden.unannotated
+            else ""
+        )
         + (
             " No normal sample: rare inherited variants are counted too, so read it as an upper bound."
             if burden.without_normal

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from app.options import DEFAULT_STORE, JsonOption, StoreOption
@@ -96,14 +97,35 @@ def import_signatures_(
 @app.command("list")
 def list_(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
     """The sources that interpretations are made with, their date, and how much of each is understood."""
+    from pipelines.annotate import hotspot_index
     from pipelines.knowledge import knowledge_of
+    from pipelines.panel import panels_of
+    from pipelines.signatures import kept_name
 
     with AvatarStore(store) as opened:
         sources = knowledge_of(opened).sources
+        panels = [panel.title for panel in panels_of(opened)]
+        signatures = kept_name(opened)
+    hotspots = hotspot_index()
     if as_json:
-        typer.echo(json.dumps([s.model_dump(mode="json") for s in sources], indent=1))
+        told = {
+            "sources": [s.model_dump(mode="json") for s in sources],
+            "panels": panels,
+            "hotspots": {"alleles": len(hotspots.hotspots), "source": hotspots.source},
+            "signatures": signatures,
+        }
+        typer.echo(json.dumps(told, indent=1))
         return
     table = Table("source", "as of", "statements", "not understood", title="Knowledge")
     for s in sources:
         table.add_row(s.name, s.as_of, str(s.statements), str(s.not_understood))
-    Console().print(table)
+    out = Console()
+    out.print(table)
+    own = "; ".join(panels) or "no panel ('avatar genomics build-panel' makes one)"
+    out.print(
+        escape(
+            f"Variants that their file does not annotate are named by: {own}; then {len(hotspots.hotspots)} "
+            f"hotspot alleles ({hotspots.source}), which are far from all there is."
+        )
+    )
+    out.print(escape(f"Signatures: {signatures or 'no table imported'}"))

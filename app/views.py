@@ -178,7 +178,7 @@ def timeline_figure(avatar: Avatar) -> go.Figure:
             y=[kind] * len(chosen),
             mode="markers+text",
             text=[f"  {e.text}" for e in chosen],
-            textposition="middle right",
+            textposition="top right",
             marker={"size": 11, "color": color},
             hovertext=["<br>".join((_when(e), *told.get(e, ()))) for e in chosen],
             hoverinfo="text",

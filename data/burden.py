@@ -11,6 +11,8 @@ Pattern = Literal["POLE-like", "temozolomide-like", "mismatch-repair-like", "hyp
 
 NOTABLE = 0.02
 """Share of a spectrum below which a signature is not named."""
+POOR = 0.85
+"""Cosine to the spectrum below which a fit explains too little."""
 FEW = 100
 """Substitutions below which a fit is little worth."""
 
@@ -62,8 +64,12 @@ class SignatureFit(_Part):
     @property
     def title(self) -> str:
         """What was fitted to what, and how well."""
-        few = "; so few that shares are uncertain" if self.substitutions < FEW else ""
-        return f"{self.table} fitted to {self.substitutions} substitutions{few}: cosine {self.cosine:.2f}"
+        few = ", so few that shares are uncertain" if self.substitutions < FEW else ""
+        poor = ", so these signatures do not explain it" if self.cosine < POOR else ""
+        return (
+            f"{self.table} fitted to {self.substitutions} substitutions{few}: cosine "
+            f"{self.cosine:.2f}{poor}"
+        )
 
 
 class MutationBurden(_Part):
@@ -77,8 +83,10 @@ class MutationBurden(_Part):
     indels: int = Field(ge=0)
     in_repeats: Rate | None = Field(default=None, description="indels of single-base runs")
     mutations: Rate | None = Field(
-        default=None, description="nonsynonymous ones; None where the capture is not declared"
+        default=None,
+        description="nonsynonymous ones; None where the capture is not declared or too few are annotated",
     )
+    unannotated: int = Field(default=0, ge=0, description="calls whose effect nobody names")
     without_normal: bool = Field(
         default=False,
         description="no normal sample, so that rare inherited variants are counted too",

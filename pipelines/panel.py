@@ -15,6 +15,7 @@ from data.io.panel import read_panel
 from data.io.reference import Reference
 from data.store import AvatarStore
 from data.transcripts import FLANK, UPSTREAM, Panel, Transcript
+from models.genomics.hotspots import BUILDS
 from pipelines.knowledge import FOLDER
 
 PREFERRED = (
@@ -104,6 +105,16 @@ def symbols_of(path: Path) -> tuple[str, ...]:
 def panel_path(store: AvatarStore, build: Build) -> Path:
     """Where a store keeps the panel of a build, or would."""
     return store.folder / FOLDER / f"panel-{build}.parquet"
+
+
+def panels_of(store: AvatarStore) -> tuple[Panel, ...]:
+    """All panels of a store.
+
+    Raises:
+        KnowledgeError: one is damaged.
+    """
+    found = (panel_of(store, build) for build in BUILDS)
+    return tuple(panel for panel in found if panel is not None)
 
 
 def panel_of(store: AvatarStore, build: Build | None) -> Panel | None:

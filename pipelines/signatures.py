@@ -40,14 +40,21 @@ def import_signatures(path: Path, store: AvatarStore) -> SignatureTable:
     return table
 
 
+def kept_name(store: AvatarStore) -> str | None:
+    """Name of the file that was imported; None where none was."""
+    path = kept_at(store)
+    if not path.is_file():
+        return None
+    with path.open() as file:
+        return file.readline().removeprefix("# ").strip()
+
+
 def with_signatures(found: MutationBurden, store: AvatarStore) -> MutationBurden:
     """A burden with the fit of the store's table; as it is without one, or without a spectrum."""
-    path = kept_at(store)
-    if not path.is_file() or not found.spectrum:
+    name = kept_name(store)
+    if name is None or not found.spectrum:
         return found
-    with path.open() as file:
-        name = file.readline().removeprefix("# ").strip()
-    return found.model_copy(update={"signatures": fitted(found, path, name)})
+    return found.model_copy(update={"signatures": fitted(found, kept_at(store), name)})
 
 
 def fitted(found: MutationBurden, path: Path, name: str | None = None) -> SignatureFit:

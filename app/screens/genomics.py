@@ -76,6 +76,8 @@ def _card(found: Interpretation) -> None:
     with st.container(border=True):
         st.markdown(headline(found))
         st.markdown(plain(found.reason[0].upper() + found.reason[1:]) + ".")
+        for note in found.notes:
+            st.markdown(f":orange-badge[Note] {plain(note)}.")
         if found.label:
             st.markdown(f"Label: {plain(found.label)}.")
         if found.resisted:
@@ -92,6 +94,11 @@ def _card(found: Interpretation) -> None:
 
 
 _diagnosis(avatar)
+if avatar.burden is not None and avatar.burden.without_normal:
+    st.warning(
+        "**No normal sample.** Whether a variant was inherited is told by heuristics (population, hotspots, "
+        "reads); confirm in blood what would change treatment or concern relatives."
+    )
 for hint in avatar.burden.hints if avatar.burden else ():
     st.warning(f"**{hint.pattern}** (a hint, no assay): {hint.reason}.")
 known = age_words(avatar.knowledge, datetime.now(UTC).date())
@@ -155,11 +162,6 @@ calls = Calls(
     open_store().table(avatar.calls), avatar.variants.build, "the avatar", avatar.variants.tumor_sample,
     avatar.variants.normal_sample, avatar.variants.roles_from,
 )  # fmt: skip
-if calls.is_tumor_only:
-    st.warning(
-        "**No normal sample.** Whether a variant was inherited is told by heuristics (population, hotspots, "
-        "reads); confirm in blood what would change treatment or concern relatives."
-    )
 tiers = tiers_of(calls, avatar.interpretations)
 if avatar.burden is not None:
     left, right = st.columns((1, 1), gap="medium")

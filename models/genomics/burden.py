@@ -25,6 +25,8 @@ from models.genomics.spectrum import BASES, CHANNELS, EXCHANGES, channels, count
 MANY_PER_MB = 10.0
 LEAST_SUBSTITUTIONS, LEAST_MUTATIONS = 50, 50
 """Below, shares of a spectrum say nothing, and a rate (of a small panel) little."""
+MOST_UNANNOTATED = 0.1
+"""Share of calls whose effect nobody names, above which a rate would be far too low."""
 POLE_DOMAIN = (268, 471)
 POLE_SHARE, POLE_TRANSVERSIONS, POLE_INDELS = 0.25, 0.15, 0.05
 TEMOZOLOMIDE_SHARE, TEMOZOLOMIDE_INDELS, OFF_CPG, IN_CC_CT = 0.85, 0.10, 0.70, 0.50
@@ -61,8 +63,10 @@ def burden(calls: Calls, capture_mb: float | None) -> MutationBurden:
     told = np.array([isinstance(text, str) for text in context], bool)
     runs = _in_runs(calls, indels & told)
     rates = {}
+    unannotated = int(calls.table["consequence"].null_count)
     if capture_mb is not None:
-        rates["mutations"] = rate(int(_nonsynonymous(calls).sum()), capture_mb)
+        if unannotated <= MOST_UNANNOTATED * len(calls):
+            rates["mutations"] = rate(int(_nonsynonymous(calls).sum()), capture_mb)
         if told[indels].any():
             rates["in_repeats"] = rate(int(runs.sum()), capture_mb)
     found = MutationBurden(
@@ -70,6 +74,7 @@ def burden(calls: Calls, capture_mb: float | None) -> MutationBurden:
         spectrum=tuple(spectrum.tolist()) if spectrum.any() else (),
         without_context=int(by_exchange.sum() - spectrum.sum()),
         indels=int(indels.sum()),
+        unannotated=unannotated,
         without_normal=calls.is_tumor_only,
         **rates,
     )

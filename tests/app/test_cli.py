@@ -70,7 +70,9 @@ def test_genomics_of_a_patient_and_of_all_print_json(small_store, tmp_path):
     cohort = avatar("genomics", "cohort", "--store", small_store, "--json", cwd=tmp_path)
     assert json.loads(cohort.stdout)["patients"] == 1
     known = avatar("knowledge", "list", "--store", small_store, "--json", cwd=tmp_path)
-    assert [source["name"] for source in json.loads(known.stdout)] == ["approvals"]
+    told = json.loads(known.stdout)
+    assert [source["name"] for source in told["sources"]] == ["approvals"]
+    assert (told["panels"], told["signatures"]) == ([], None)
 
 
 def test_plans_become_regimens_and_other_growth_laws_and_options_can_be_asked_for(

@@ -90,7 +90,7 @@ def test_only_nonsynonymous_calls_that_passed_count():
         ("C", "T", None, {"consequence": "missense_variant", "filters": "panel_of_normals"}),
         ("C", "T", None, {"consequence": "missense_variant", "in_tumor": False}),
         ("C", "T", None, {"consequence": "synonymous_variant"}),
-        ("C", "T", None, {}),
+        ("C", "T", None, {"consequence": "intron_variant"}),
         ("CA", "C", "GGGGCAAAAAA", {"consequence": "frameshift_variant"}),
     )
     found = burden(told, 2.0)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.genomics_views import burden_words
 from data.calls import FROM_MAF, SCHEMA, Calls
 from data.copy_number import Segment
 from models.genomics.burden import burden
@@ -87,6 +88,12 @@ def test_what_tells_without_reads(told, label, reason):
     assert reason in found.reason
 
 
+def test_calls_that_nobody_annotates_make_no_rate_rather_than_a_low_one():
+    bare = calls(consequence=None, impact=None)
+    assert burden(bare, 1.0).mutations is None
+    assert "nobody says what 1 call(s) do" in burden_words(burden(bare, 1.0))
+
+
 def test_with_a_normal_sample_nothing_is_guessed():
     beside = replace(calls(population_frequency=0.2), normal_sample="N")
     assert origin_of(beside).label == "against normal"
@@ -104,5 +111,6 @@ def test_what_is_likely_inherited_is_filtered_and_not_counted_only_without_a_nor
     assert filter_calls(beside, unprotected, chosen).entries[0].removed == 0
     assert burden(alone, 1.0).mutations.count == 0
     assert burden(alone, 1.0).without_normal
+    assert "upper bound" in burden_words(burden(alone, 1.0))
     assert burden(beside, 1.0).mutations.count == 1
     assert not burden(beside, 1.0).without_normal
