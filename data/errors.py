@@ -21,6 +21,10 @@ class ClinicalError(AvatarError):
     """A clinical record cannot be used as given."""
 
 
+class CohortError(AvatarError):
+    """A cohort, or what is asked of a survival model, breaks a rule."""
+
+
 class RegimenError(AvatarError):
     """A treatment regimen breaks a rule."""
 
