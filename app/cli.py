@@ -30,6 +30,7 @@ from app.pacs import app as pacs_app
 from app.plan import plan
 from app.reproduce import app as reproduce_app
 from app.review import app as review_app
+from app.survival import app as survival_app
 from app.tables import avatar_table, evaluation_tables
 from data.errors import AvatarError, StudyError
 from data.files import replace_atomically
@@ -58,6 +59,7 @@ app.add_typer(review_app, name="review")
 app.add_typer(pacs_app, name="pacs")
 app.add_typer(genomics_app, name="genomics")
 app.add_typer(knowledge_app, name="knowledge")
+app.add_typer(survival_app, name="survival")
 app.command()(plan)
 
 STEPS = 9

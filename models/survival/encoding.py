@@ -41,6 +41,9 @@ class Encoder:
         empty = [str(c) for c in self.columns_ if covariates[c].isna().all()]
         if empty:
             raise CohortError(f"{', '.join(empty)} is not known of any patient; leave it out")
+        self.ranges_ = {
+            c: (float(covariates[c].min()), float(covariates[c].max())) for c in self.numbers_
+        }
         named = {c: _levels(covariates[c]) for c in self.categories_}
         self.levels_ = {c: sorted(set(values)) for c, values in named.items()}
         self.usual_ = {c: str(pd.Series(values).mode().iloc[0]) for c, values in named.items()}
@@ -95,6 +98,17 @@ class Encoder:
                 values = np.where(values == UNKNOWN, self.usual_[column], values)
             ready[column] = pd.Series(values, covariates.index)
         return pd.DataFrame(ready, index=covariates.index)
+
+    def outside(self, covariates: pd.DataFrame) -> list[tuple[str, ...]]:
+        """Of each patient, which numbers lie beyond those of all patients of the fit, in words."""
+        found: list[list[str]] = [[] for _ in range(len(covariates))]
+        for column, (low, high) in self.ranges_.items():
+            values = covariates[column].to_numpy(float)
+            for n in np.flatnonzero((values < low) | (values > high)):
+                found[n].append(
+                    f"{column} is {values[n]:g}, the fit's patients had {low:g} to {high:g}"
+                )
+        return [tuple(reasons) for reasons in found]
 
 
 def unknown_of(covariates: pd.DataFrame) -> list[tuple[str, ...]]:

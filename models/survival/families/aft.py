@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from data.errors import CohortError
 from models.survival.families.base import Floats, SurvivalEstimator
+from models.survival.families.cox import MOST_TRIES, STRONGER
 
 LAWS = {
     "Weibull": WeibullAFTFitter, "log-logistic": LogLogisticAFTFitter, "log-normal": LogNormalAFTFitter,
@@ -43,26 +44,23 @@ class AcceleratedFailureTime(SurvivalEstimator):
     def _fit(
         self, x: Floats, time: Floats, event: NDArray[np.bool_], rng: np.random.Generator
     ) -> None:
-        frame = pd.DataFrame(x).assign(time=time, event=event)
+        scale = float(np.median(time))  # so that the fits start near their end
+        frame = pd.DataFrame(x).assign(time=time / scale, event=event)
         frame.columns = frame.columns.map(str)
-        fitted = {}
-        for name, law in LAWS.items():
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # of steps on the way
-                    fitted[name] = law(penalizer=self.penalizer).fit(
-                        frame, duration_col="time", event_col="event"
-                    )
-            except (ConvergenceError, ValueError, np.linalg.LinAlgError):
-                continue
-        if not fitted:
+        self.penalizer_ = self.penalizer
+        for _ in range(MOST_TRIES):
+            fitted = _converged(frame, self.penalizer_)
+            if fitted:
+                break
+            self.penalizer_ *= STRONGER
+        else:
             raise CohortError(
                 "no accelerated failure time model converges; leave it out, or take fewer covariates"
             )
         self.law_ = min(fitted, key=lambda name: fitted[name].AIC_)
         place, shape = (fitted[self.law_].params_[name] for name in PARAMETERS[self.law_])
         self.coefficients_ = np.array([place[str(n)] for n in range(x.shape[1])])  # lifelines sorts
-        self.intercept_ = float(place["Intercept"])
+        self.intercept_ = float(place["Intercept"]) + float(np.log(scale))
         self.log_shape_ = float(shape["Intercept"])
 
     @override
@@ -78,3 +76,18 @@ class AcceleratedFailureTime(SurvivalEstimator):
                 return np.asarray(expit(-shape * (log_time - place)))
             case _:
                 return np.asarray(norm.sf((log_time - place) / shape))
+
+
+def _converged(frame: pd.DataFrame, penalizer: float) -> dict[str, Any]:
+    """Each law that can be fitted."""
+    found = {}
+    for name, law in LAWS.items():
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of steps on the way
+                found[name] = law(penalizer=penalizer).fit(
+                    frame, duration_col="time", event_col="event"
+                )
+        except (ConvergenceError, ValueError, np.linalg.LinAlgError):
+            continue
+    return found

@@ -14,7 +14,9 @@ from typing_extensions import override
 
 from models.survival.families.base import Floats, SurvivalEstimator, at_times, outcome
 
-INNER_FOLDS, STRENGTHS, LEAST_RATIO = 3, 20, 0.01
+INNER_FOLDS, STRENGTHS = 3, 20
+LEAST_RATIOS = (0.01, 0.05, 0.3)
+"""Of the weakest strength to the strongest, the first that can be computed."""
 
 
 @final
@@ -35,24 +37,40 @@ class Coxnet(SurvivalEstimator):
         self, x: Floats, time: Floats, event: NDArray[np.bool_], rng: np.random.Generator
     ) -> None:
         y = outcome(time, event)
+        fold = rng.permutation(len(x)) % INNER_FOLDS
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             warnings.simplefilter("ignore", UserWarning)  # the path ended early
-            path = self._model(None).fit(x, y).alphas_
-            fold = rng.permutation(len(x)) % INNER_FOLDS
-            scores = np.zeros(len(path))
-            for n in range(INNER_FOLDS):
-                inside, outside = fold != n, fold == n
-                fitted = self._model(path).fit(x[inside], y[inside])
-                for k, alpha in enumerate(path):
-                    risk = fitted.predict(x[outside], alpha=alpha)
-                    scores[k] += concordance_index_censored(event[outside], time[outside], risk)[0]
-            self.alpha_ = float(path[int(np.argmax(scores))])
-            self.model_ = self._model([self.alpha_], baseline=True).fit(x, y)
+            for least in LEAST_RATIOS:
+                try:
+                    self.model_ = self._chosen(x, y, fold, least)
+                    break
+                except ArithmeticError:  # the weakest strengths overflow
+                    if least == LEAST_RATIOS[-1]:
+                        raise
+        self.alpha_ = float(self.model_.alphas_[-1])
 
-    def _model(self, alphas: object, *, baseline: bool = False) -> CoxnetSurvivalAnalysis:
+    def _chosen(
+        self, x: Floats, y: NDArray[np.void], fold: NDArray[np.int64], least: float
+    ) -> CoxnetSurvivalAnalysis:
+        """Fitted down to the strength that is best out of fold."""
+        path = self._model(None, least).fit(x, y).alphas_
+        scores = np.zeros(len(path))
+        for n in range(INNER_FOLDS):
+            inside, outside = fold != n, fold == n
+            fitted = self._model(path, least).fit(x[inside], y[inside])
+            for k, alpha in enumerate(path):
+                risk = fitted.predict(x[outside], alpha=alpha)
+                told = y[outside]
+                scores[k] += concordance_index_censored(told["event"], told["time"], risk)[0]
+        best = int(np.argmax(scores))
+        return self._model(path[: best + 1], least, baseline=True).fit(x, y)
+
+    def _model(
+        self, alphas: Floats | None, least: float, *, baseline: bool = False
+    ) -> CoxnetSurvivalAnalysis:
         return CoxnetSurvivalAnalysis(
-            l1_ratio=self.l1_ratio, alphas=alphas, n_alphas=STRENGTHS, alpha_min_ratio=LEAST_RATIO,
+            l1_ratio=self.l1_ratio, alphas=alphas, n_alphas=STRENGTHS, alpha_min_ratio=least,
             fit_baseline_model=baseline,
         )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from models.survival.families.aft import AcceleratedFailureTime
 from models.survival.families.base import SurvivalEstimator
@@ -13,7 +13,7 @@ from models.survival.families.forest import Forest
 from models.survival.families.kaplan_meier import KaplanMeier
 from models.survival.families.stack import Stack
 
-FAMILIES: Mapping[str, Callable[[], SurvivalEstimator]] = {
+FAMILIES: Mapping[str, type[SurvivalEstimator]] = {
     family.kind: family
     for family in (KaplanMeier, Cox, Coxnet, Forest, Boosting, AcceleratedFailureTime, Stack)
 }

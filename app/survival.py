@@ -1,0 +1,150 @@
+"""``avatar survival``: models of the time to an event, fitted to a cohort, checked, and asked for curves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress
+from rich.table import Table
+
+from app.options import DEFAULT_STORE, JsonOption, StoreOption
+
+if TYPE_CHECKING:
+    from pipelines.survival_models import Predicted
+
+app = typer.Typer(help="Survival models of a cohort.", no_args_is_help=True)
+out, err = Console(), Console(stderr=True)
+
+DictionaryArgument = Annotated[
+    Path, typer.Argument(help="Data dictionary (YAML) of a CSV or Parquet table beside it.")
+]
+HorizonsOption = Annotated[
+    list[float] | None, typer.Option("--at", help="Time in the cohort's unit; repeatable.")
+]
+SeedOption = Annotated[int, typer.Option(help="Of folds and fits.")]
+
+
+@app.command("fit")
+def fit_(
+    dictionary: DictionaryArgument,
+    family: Annotated[str, typer.Option(help="Of the models that 'evaluate' lists.")] = "stack",
+    name: Annotated[str | None, typer.Option(help="Of the model; the cohort's without.")] = None,
+    seed: SeedOption = 0,
+    store: StoreOption = DEFAULT_STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """Fit a model to all patients of a cohort, and keep it in the store as one file."""
+    from pipelines.survival_models import fit_and_keep
+
+    with err.status(f"Fitting {family}"):
+        path, about = fit_and_keep(dictionary, family, store, name=name, seed=seed)
+    if as_json:
+        typer.echo(json.dumps({"model": str(path)} | about, indent=1))
+        return
+    typer.echo(
+        f"{path}: {about['family']} on {about['patients']} patients, {about['events']} events"
+    )
+    for member, weight in about["weights"].items():
+        typer.echo(f"  {member}: weight {weight:.2f}")
+    typer.echo(
+        "'avatar survival evaluate' tells how good such a model is on patients it has not seen."
+    )
+
+
+@app.command("evaluate")
+def evaluate_(
+    dictionary: DictionaryArgument,
+    family: Annotated[
+        list[str] | None, typer.Option(help="Only these families; repeatable, all without.")
+    ] = None,
+    at: HorizonsOption = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Of the cross-validation.")] = 1,
+    folds: Annotated[int, typer.Option(min=2, help="Of each repeat.")] = 5,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Cross-validate families on a cohort: discrimination, Brier score, calibration at times."""
+    from data.io.cohort import read_cohort
+    from pipelines.evaluate_survival import cross_validate
+    from pipelines.survival_models import families_named, summary
+
+    cohort, _ = read_cohort(dictionary)
+    chosen = families_named(family)
+    with Progress(console=err) as bar:
+        task = bar.add_task("fits", total=None)
+
+        def shown(kind: str, done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, description=kind)
+
+        found = cross_validate(
+            cohort, chosen, folds=folds, repeats=repeats, horizons=tuple(at or ()), seed=seed, on_step=shown
+        )  # fmt: skip
+    told = summary(cohort, found, tuple(at or ()))
+    if as_json:
+        typer.echo(json.dumps(told, indent=1, allow_nan=False))
+        return
+    title = f"{cohort.name}: {len(cohort)} patients, {cohort.events} events; mean ± deviation over folds"
+    table = Table("family", "Uno C", "Harrell C", "IBS", "D-calibration p", title=escape(title))
+    for kind, one in told["families"].items():
+        table.add_row(
+            kind, *(f"{one[n]['mean']:.3f} ± {one[n]['spread']:.3f}" for n in ("uno", "harrell", "brier")),
+            f"{one['d_calibration_p']:.3f}",
+        )  # fmt: skip
+    out.print(table)
+    if at:
+        out.print(_calibration(told, cohort.unit))
+
+
+def _calibration(told: dict[str, Any], unit: str) -> Table:
+    table = Table("family", "at", "predicted", "observed", "intercept", "slope", "ICI", "E90")
+    table.title = "Calibration of out-of-fold predictions"
+    for kind, one in told["families"].items():
+        for horizon, c in one["calibration"].items():
+            if isinstance(c, str):
+                table.add_row(kind, f"{horizon} {unit}", c)
+                continue
+            numbers = (c[n] for n in ("predicted", "observed", "intercept", "slope", "ici", "e90"))
+            table.add_row(kind, f"{horizon} {unit}", *(f"{number:.3f}" for number in numbers))
+    return table
+
+
+@app.command("predict")
+def predict_(
+    model: Annotated[str, typer.Argument(help="Name of a model in the store, or its file.")],
+    patients: Annotated[Path, typer.Argument(help="CSV or Parquet with the model's covariates.")],
+    at: HorizonsOption = None,
+    store: StoreOption = DEFAULT_STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """Each patient's survival at times and median; no number for who is unlike all of the fit's patients."""
+    from pipelines.survival_models import predict
+
+    about, found = predict(model, patients, store, tuple(at or ()))
+    if as_json:
+        rows = [one.row() for one in found]
+        typer.echo(json.dumps({"model": about, "patients": rows}, indent=1, allow_nan=False))
+        return
+    horizons = list(found[0].survival) if found else []
+    title = (
+        f"{about['family']} on {about['cohort']} ({about['patients']} patients, {about['events']} events): "
+        f"probability of no {about['event']}"
+    )
+    unit = about["unit"]
+    table = Table("patient", *(f"at {h:g} {unit}" for h in horizons), f"median ({unit})", "remarks")
+    table.title = escape(title)
+    for one in found:
+        table.add_row(escape(one.id), *_cells(one, horizons), escape(one.remark) or "-")
+    out.print(table)
+    out.print("Research use only; the curves' uncertainty is not told yet.")
+
+
+def _cells(one: Predicted, horizons: list[float]) -> list[str]:
+    if one.outside:
+        return ["no number"] * (len(horizons) + 1)
+    median = "not reached" if one.median is None else f"{one.median:.4g}"
+    return [*(f"{one.survival[h]:.2f}" for h in horizons), median]

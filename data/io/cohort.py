@@ -1,0 +1,198 @@
+"""Cohorts as tables (CSV or Parquet) with a data dictionary beside them that says what each column is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field
+
+from data.cohort import Cohort, TimeUnit
+from data.errors import CohortError
+from data.io.structured import read_model
+
+MAX_BYTES = 500_000_000
+MISSING = ["", "NA", "N/A", "NaN", "nan", "unknown", "Unknown", "."]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Covariate(_Part):
+    """What a column holds."""
+
+    kind: Literal["number", "category"]
+    unit: str = ""
+    levels: tuple[str, ...] = Field(default=(), description="of a category; all that occur without")
+    low: float | None = Field(default=None, description="of a number: what is below is an error")
+    high: float | None = None
+    label: str = Field(default="", description="for tables and axes")
+
+
+class TimeColumn(_Part):
+    """Time from time zero to the event, or to when the patient was last seen."""
+
+    column: str
+    unit: TimeUnit
+    zero: str = Field(default="", description="what time zero is: diagnosis, surgery ...")
+
+
+class EventColumn(_Part):
+    """What happened at that time."""
+
+    column: str
+    codes: dict[str, Literal[0, 1, 2]] = Field(
+        default={"0": 0, "1": 1},
+        description="code in the file: 0 seen last without an event, 1 event, 2 competing event",
+    )
+    name: str = Field(default="event", description="what the event is: death, relapse ...")
+
+
+class CohortFile(_Part):
+    """The data dictionary of one table."""
+
+    name: str = Field(min_length=1)
+    file: Path
+    id: str = Field(description="column of patient ids")
+    time: TimeColumn
+    event: EventColumn
+    covariates: dict[str, Covariate] = Field(min_length=1)
+    source: str = ""
+
+
+def read_cohort(dictionary: Path) -> tuple[Cohort, CohortFile]:
+    """A cohort by its data dictionary (YAML), whose ``file`` is beside it.
+
+    Raises:
+        CohortError: a file, column, code or value that breaks a rule, with the patient.
+    """
+    told = read_model(dictionary, CohortFile, CohortError)
+    path = dictionary.parent / told.file
+    frame = _table(path)
+    named = [told.id, told.time.column, told.event.column, *told.covariates]
+    missing = [name for name in named if name not in frame]
+    if missing:
+        raise CohortError(
+            f"{path}: has no column {', '.join(missing)}, which {dictionary.name} names; it has "
+            f"{', '.join(map(str, frame.columns[:12]))}"
+        )
+    if frame[told.id].isna().any():
+        raise CohortError(f"{path}: {int(frame[told.id].isna().sum())} rows have no {told.id}")
+    ids = frame[told.id].astype(str).to_numpy(object)
+    columns = {
+        name: _covariate(path, name, frame[name], ids, kind)
+        for name, kind in told.covariates.items()
+    }
+    return Cohort(
+        told.name, ids, pd.DataFrame(columns),
+        _numbers(path, told.time.column, frame[told.time.column], ids),
+        _events(path, frame[told.event.column], ids, told.event), told.time.unit,
+    ), told  # fmt: skip
+
+
+def read_covariates(
+    path: Path, covariates: Mapping[str, Covariate], id_column: str
+) -> pd.DataFrame:
+    """Patients without outcomes, for whom curves are wanted, by their ids.
+
+    Raises:
+        CohortError: as :func:`read_cohort` says.
+    """
+    frame = _table(path)
+    missing = [name for name in (id_column, *covariates) if name not in frame]
+    if missing:
+        raise CohortError(f"{path}: has no column {', '.join(missing)}, which the model needs")
+    ids = frame[id_column].astype(str).to_numpy(object)
+    columns = {
+        name: _covariate(path, name, frame[name], ids, kind) for name, kind in covariates.items()
+    }
+    return pd.DataFrame(columns).set_axis(pd.Index(ids, name=id_column))
+
+
+def _table(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise CohortError(f"{path}: there is no such file")
+    if path.stat().st_size > MAX_BYTES:
+        raise CohortError(f"{path}: is larger than {MAX_BYTES:,} bytes")
+    try:
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path).reset_index(drop=True)
+        return pd.read_csv(
+            path, dtype=str, keep_default_na=False, na_values=MISSING, sep=None, engine="python",
+            encoding="utf-8-sig", comment="#",
+        )  # fmt: skip
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, ValueError, OSError,
+            pa.ArrowException) as error:  # fmt: skip
+        words = " ".join(str(error).split())[:200]
+        raise CohortError(
+            f"{path}: is no table that can be read ({words}); give CSV or Parquet"
+        ) from error
+
+
+def _covariate(
+    path: Path, name: str, values: pd.Series, ids: np.ndarray, kind: Covariate
+) -> pd.Series:
+    if kind.kind == "category":
+        text = values.where(values.notna(), None).map(
+            lambda v: None if v is None else str(v).strip()
+        )
+        levels = list(kind.levels) or sorted({v for v in text if v is not None})
+        odd = text.notna() & ~text.isin(levels)
+        if odd.any():
+            n = int(np.flatnonzero(odd)[0])
+            raise CohortError(
+                f"{path}: {name} of {ids[n]} is {text.iloc[n]!r}; its levels are {', '.join(levels)}"
+            )
+        return pd.Series(pd.Categorical(text, categories=levels))
+    numbers = _numbers(path, name, values, ids, gaps=True)
+    for limit, wrong, words in (
+        (kind.low, numbers < (kind.low if kind.low is not None else -np.inf), "below"),
+        (kind.high, numbers > (kind.high if kind.high is not None else np.inf), "above"),
+    ):
+        if wrong.any():
+            n = int(np.flatnonzero(wrong)[0])
+            raise CohortError(
+                f"{path}: {name} of {ids[n]} is {numbers[n]:g} {kind.unit}".rstrip()
+                + f", {words} {limit:g}; correct it"
+            )
+    return pd.Series(numbers)
+
+
+def _numbers(
+    path: Path, name: str, values: pd.Series, ids: np.ndarray, *, gaps: bool = False
+) -> np.ndarray:
+    numbers = pd.to_numeric(values, errors="coerce")
+    odd = numbers.isna() & (values.notna() if gaps else True)
+    if odd.any():
+        n = int(np.flatnonzero(odd)[0])
+        given = "missing" if pd.isna(values.iloc[n]) else repr(values.iloc[n])
+        raise CohortError(f"{path}: {name} of {ids[n]} is {given}, which is no number; correct it")
+    return numbers.to_numpy(float)
+
+
+def _events(path: Path, values: pd.Series, ids: np.ndarray, told: EventColumn) -> np.ndarray:
+    codes = values.map(_code)
+    odd = ~codes.isin(list(told.codes))
+    if odd.any():
+        n = int(np.flatnonzero(odd)[0])
+        given = "missing" if pd.isna(values.iloc[n]) else repr(values.iloc[n])
+        raise CohortError(
+            f"{path}: {told.column} of {ids[n]} is {given}; its codes are {', '.join(told.codes)}. Say under "
+            "event.codes which is 0 (seen last), 1 (event) and 2 (competing event)"
+        )
+    return codes.map(told.codes).to_numpy(np.int64)
+
+
+def _code(value: object) -> str:
+    """A code as text, 1 for 1.0 and true."""
+    if isinstance(value, bool | np.bool_):
+        return str(int(value))
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    text = str(value).strip()
+    return text.removesuffix(".0")

@@ -1,0 +1,191 @@
+"""Cohort files with their dictionaries, models in the store, and the commands."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import skops.io
+import yaml
+from sklearn.tree import DecisionTreeClassifier
+from typer.testing import CliRunner
+
+from app.cli import app
+from data.errors import CohortError
+from data.io.cohort import read_cohort
+from models.survival.families.registry import FAMILIES
+from pipelines.public_cohorts import PUBLIC
+from pipelines.survival_models import fit_and_keep, load_model, predict
+
+DICTIONARY = {
+    "name": "made", "file": "made.csv", "id": "patient",
+    "time": {"column": "weeks", "unit": "weeks", "zero": "diagnosis"},
+    "event": {"column": "status", "codes": {"alive": 0, "dead": 1}, "name": "death"},
+    "covariates": {
+        "age": {"kind": "number", "unit": "years", "low": 0, "high": 120},
+        "stage": {"kind": "category", "levels": ["I", "II"]},
+    },
+}  # fmt: skip
+
+
+def table(n=120):
+    rng = np.random.default_rng(0)
+    age, stage = rng.uniform(40, 80, n), rng.choice(["I", "II"], n)
+    time = rng.exponential(60 * np.exp(-0.03 * (age - 60) - 0.7 * (stage == "II")))
+    last = rng.uniform(20, 150, n)
+    return pd.DataFrame({
+        "patient": [f"P{i}" for i in range(n)], "weeks": np.round(np.minimum(time, last), 2),
+        "status": np.where(time <= last, "dead", "alive"), "age": np.round(age, 1), "stage": stage,
+    })  # fmt: skip
+
+
+def written(folder, frame=None, dictionary=DICTIONARY):
+    frame = table() if frame is None else frame
+    path = folder / dictionary["file"]
+    frame.to_parquet(path) if path.suffix == ".parquet" else frame.to_csv(path, index=False)
+    (folder / "made.yaml").write_text(yaml.safe_dump(dictionary))
+    return folder / "made.yaml"
+
+
+def test_csv_and_parquet_are_the_same_cohort(tmp_path):
+    one, told = read_cohort(written(tmp_path))
+    other, _ = read_cohort(written(tmp_path, dictionary=DICTIONARY | {"file": "made.parquet"}))
+    assert (one.time == other.time).all()
+    assert (one.event == other.event).all()
+    pd.testing.assert_frame_equal(one.covariates, other.covariates)
+    assert (one.unit, told.event.name, one.events) == (
+        "weeks",
+        "death",
+        int((table().status == "dead").sum()),
+    )
+
+
+def spoiled(column, value):
+    frame = table().astype({"weeks": object, "age": object})
+    frame.loc[3, column] = value
+    return frame
+
+
+@pytest.mark.parametrize(
+    ("frame", "match"),
+    [
+        (spoiled("weeks", -1), "P3 has a time below zero: time zero lies after the event"),
+        (spoiled("weeks", "soon"), "weeks of P3 is 'soon', which is no number"),
+        (spoiled("weeks", ""), "weeks of P3 is missing"),
+        (spoiled("status", "lost"), "status of P3 is 'lost'; its codes are alive, dead"),
+        (spoiled("age", 190), "age of P3 is 190 years, above 120"),
+        (spoiled("age", "old"), "age of P3 is 'old'"),
+        (spoiled("stage", "IV"), "stage of P3 is 'IV'; its levels are I, II"),
+        (spoiled("patient", "P4"), "patient P4 is there twice"),
+        (spoiled("patient", ""), "1 rows have no patient"),
+        (table().drop(columns="stage"), "has no column stage, which made.yaml names"),
+    ],
+)
+def test_a_table_that_breaks_a_rule_is_refused_with_its_patient(tmp_path, frame, match):
+    with pytest.raises(CohortError, match=match):
+        read_cohort(written(tmp_path, frame))
+
+
+def test_gaps_are_gaps_and_codes_may_be_numbers(tmp_path):
+    frame = table()
+    frame["status"] = (frame["status"] == "dead").astype(float)
+    frame.loc[5, ["age", "stage"]] = [np.nan, None]
+    told = DICTIONARY | {"event": {"column": "status"}}
+    cohort, _ = read_cohort(written(tmp_path, frame, told))
+    assert cohort.covariates.isna().sum().tolist() == [1, 1]
+    assert cohort.events == int(frame["status"].sum())
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_a_kept_model_predicts_what_it_did(tmp_path, family):
+    path, about = fit_and_keep(written(tmp_path), family, tmp_path / "store")
+    model = load_model(path).model
+    cohort, _ = read_cohort(tmp_path / "made.yaml")
+    again = FAMILIES[family]().fit(cohort, rng=np.random.default_rng(0))
+    times = np.linspace(0, model.domain_[1], 7)
+    assert (
+        model.predict_survival(cohort.covariates, times)
+        == again.predict_survival(cohort.covariates, times)
+    ).all()
+    assert about["patients"] == 120
+
+
+def test_a_file_with_anything_else_in_it_is_refused(tmp_path):
+    foreign = tmp_path / "foreign.skops"
+    skops.io.dump({"model": DecisionTreeClassifier(), "about": np.random.default_rng(0)}, foreign)
+    with pytest.raises(CohortError, match="which no model of this project has"):
+        load_model(foreign)
+    foreign.write_bytes(b"PK nothing")
+    with pytest.raises(CohortError, match="is no survival model, or damaged"):
+        load_model(foreign)
+    with pytest.raises(CohortError, match="there is no such model"):
+        load_model(tmp_path / "none.skops")
+
+
+def test_a_patient_unlike_all_others_gets_no_number_and_a_gap_is_told(tmp_path):
+    fit_and_keep(written(tmp_path), "Cox", tmp_path / "store")
+    new = pd.DataFrame(
+        {"patient": ["A", "B", "C"], "age": [60, 101, np.nan], "stage": ["I", "II", "II"]}
+    )
+    new.to_csv(tmp_path / "new.csv", index=False)
+    _, found = predict("made", tmp_path / "new.csv", tmp_path / "store", (10.0, 30.0))
+    known, outside, gap = found
+    assert 0 < known.survival[30.0] < known.survival[10.0] < 1
+    assert (outside.survival, outside.median) == ({}, None)
+    assert "age is 101, the fit's patients had" in outside.remark
+    assert gap.unknown == ("age",)
+    with pytest.raises(CohortError, match="which its patients were followed"):
+        predict("made", tmp_path / "new.csv", tmp_path / "store", (1e6,))
+
+
+def test_the_commands_fit_evaluate_and_predict(tmp_path):
+    dictionary, store = written(tmp_path), tmp_path / "store"
+
+    def run(*words):
+        ran = CliRunner().invoke(app, ["survival", *map(str, words)])
+        assert ran.exit_code == 0, ran.output
+        return ran.stdout
+
+    told = json.loads(run("fit", dictionary, "--family", "Cox", "--store", store, "--json"))
+    assert told["unit"] == "weeks"
+    table().head(4).to_csv(tmp_path / "new.csv", index=False)
+    answer = json.loads(
+        run("predict", "made", tmp_path / "new.csv", "--at", 20, "--store", store, "--json")
+    )
+    assert [one["id"] for one in answer["patients"]] == ["P0", "P1", "P2", "P3"]
+    shown = run("predict", "made", tmp_path / "new.csv", "--at", 20, "--store", store)
+    assert "probability of no death" in " ".join(shown.split())
+    asked = (
+        "evaluate",
+        dictionary,
+        "--family",
+        "Cox",
+        "--family",
+        "Kaplan-Meier",
+        "--at",
+        30,
+        "--at",
+        1,
+    )
+    found = json.loads(run(*asked, "--json"))["families"]
+    assert found["Cox"]["uno"]["mean"] > found["Kaplan-Meier"]["uno"]["mean"] == 0.5
+    assert (
+        abs(
+            found["Cox"]["calibration"]["30"]["predicted"]
+            - found["Cox"]["calibration"]["30"]["observed"]
+        )
+        < 0.1
+    )
+    assert "needs 20 events" in found["Cox"]["calibration"]["1"]
+    assert "Calibration of out-of-fold predictions" in run(*asked)
+
+
+def test_public_cohorts_are_what_they_are_known_to_be():
+    """Patients and events as published with each."""
+    known = {"GBSG2": (686, 299), "WHAS500": (500, 215), "veterans": (137, 128), "GSE7390": (198, 51),
+             "AIDS": (1151, 96), "lung": (228, 165), "rossi": (432, 114)}  # fmt: skip
+    assert {
+        name: (len(c), c.events) for name, c in ((n, make()) for n, make in PUBLIC.items())
+    } == known
