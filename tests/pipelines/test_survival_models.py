@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import skops.io
 import yaml
-from sklearn.tree import DecisionTreeClassifier
+from sksurv.svm import FastSurvivalSVM
 from typer.testing import CliRunner
 
 from app.cli import app
@@ -114,7 +114,7 @@ def test_a_kept_model_predicts_what_it_did(tmp_path, family):
 
 def test_a_file_with_anything_else_in_it_is_refused(tmp_path):
     foreign = tmp_path / "foreign.skops"
-    skops.io.dump({"model": DecisionTreeClassifier(), "about": np.random.default_rng(0)}, foreign)
+    skops.io.dump({"model": FastSurvivalSVM(), "about": "{}"}, foreign)
     with pytest.raises(CohortError, match="which no model of this project has"):
         load_model(foreign)
     foreign.write_bytes(b"PK nothing")
