@@ -44,6 +44,8 @@ def show(
         parts = {"patient_id", "diagnosis", "burden", "interpretations", "knowledge"}
         typer.echo(avatar.model_dump_json(indent=1, include=parts))
         return
+    from pipelines.interpret import fusion_doubt
+
     out.print(_diagnosis(avatar), highlight=False)
     found = [i for i in avatar.interpretations if every or i.tier in STRONG]
     shown = f"{len(found)} of {len(avatar.interpretations)} alterations in known genes"
@@ -63,14 +65,14 @@ def show(
         )
     out.print(table)
     for fusion in avatar.fusions or ():
-        doubt = "" if fusion.doubt is None else f"; not interpreted: {fusion.doubt}"
+        doubt = f"; not interpreted: {against}" if (against := fusion_doubt(fusion)) else ""
         out.print(escape(f"fusion {fusion.name} ({fusion.told}){doubt}"), highlight=False)
     for link in treatment_links(avatar.timeline.events, avatar.interpretations):
         told, drugs = link.support.statement, " + ".join(link.drugs)
         out.print(
             escape(
                 f"given on day {link.event.day:g}: {link.event.text}; {link.alteration}: {told.effect} "
-                f"({drugs}, {link.support.tier}, {told.source} {told.reference})"
+                f"in {told.disease} ({drugs}, {link.support.tier}, {told.source} {told.reference})"
             )
         )
     for source in avatar.knowledge:
@@ -154,14 +156,19 @@ def annotate_(
     ],
     tumor: Annotated[str | None, typer.Option(help="Tumor sample, where it is not told.")] = None,
     normal: Annotated[str | None, typer.Option(help="Normal sample, where it is not told.")] = None,
+    build: Annotated[
+        str | None, typer.Option(help="GRCh37 or GRCh38, where the file does not tell it.")
+    ] = None,
     store: StoreOption = DEFAULT_STORE,
     as_json: JsonOption = False,
 ) -> None:
     """Write a VCF again with gene, names and fraction in INFO; all else stays byte for byte."""
-    from pipelines.annotate_file import annotate_file
+    from pipelines.annotate_file import annotate_file, build_named
 
     with AvatarStore(store) as opened, err.status(f"Reading {escape(file.name)}"):
-        done = annotate_file(file, output, opened, tumor_sample=tumor, normal_sample=normal)
+        done = annotate_file(
+            file, output, opened, tumor_sample=tumor, normal_sample=normal, build=build_named(build)
+        )
     if as_json:
         told = {"named_by": done.by, "unnamed": done.unnamed, "contradicting": done.contradicting}
         typer.echo(json.dumps({"file": str(output), "calls": len(done.calls)} | told, indent=1))

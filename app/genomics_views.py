@@ -29,6 +29,7 @@ from models.genomics.patterns import change_of
 from models.genomics.spectrum import CHANNELS, EXCHANGES
 from models.genomics.treatment_links import TreatmentLink
 from pipelines.genomics_cohort import Member
+from pipelines.interpret import fusion_doubt
 from pipelines.marker_effects import MarkerEffect
 
 TINTS = {"I-A": "red", "I-B": "orange", "II-C": "blue", "II-D": "blue", "III": "gray", "IV": "gray"}
@@ -102,7 +103,7 @@ def fusion_rows(found: Sequence[Fusion]) -> list[dict[str, str]]:
             "Fusion": f.name,
             "Reads": f.told,
             "Breakpoints": " and ".join(f.breakpoints) if f.breakpoints else "-",
-            "Interpreted": "yes, where its gene is known" if f.doubt is None else f"no: {f.doubt}",
+            "Interpreted": f"no: {doubt}" if (doubt := fusion_doubt(f)) else "yes",
         }
         for f in found
     ]
@@ -327,7 +328,7 @@ def signature_figure(found: SignatureFit) -> go.Figure:
     )  # fmt: skip
     figure.update_layout(
         height=70 + 24 * len(shown), margin={"l": 90, "r": 20, "t": 10, "b": 40},
-        xaxis={"title": "share of substitutions (%)", "rangemode": "tozero"},
+        xaxis={"title": "share of what the table explains (%)", "rangemode": "tozero"},
     )  # fmt: skip
     return figure
 

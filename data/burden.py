@@ -39,7 +39,7 @@ class Hint(_Part):
 
 
 class Exposure(_Part):
-    """Share of the substitutions that one signature explains, with 95 % of bootstrap draws."""
+    """Share of one signature in what all of the table's explain together, with 95 % of bootstrap draws."""
 
     signature: str
     share: float = Field(ge=0, le=1)

@@ -19,7 +19,7 @@ from data.genomics import Build, Variant, VariantSet
 TEXT = pa.string()
 PASSED = pa.array(["PASS", ".", ""])
 FROM_MAF = "Tumor_Sample_Barcode"
-"""What tells the tumor of a MAF, which lists what was called against a normal sample."""
+"""What tells the tumor of a MAF, which as a rule lists what was called against a normal sample."""
 AROUND = 5
 """Bases on both sides of a call's position that its context holds."""
 SCHEMA = pa.schema(

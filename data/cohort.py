@@ -103,6 +103,14 @@ class Cohort:
             time=self.time[rows], event=self.event[rows],
         )  # fmt: skip
 
+    def drawn(self, rows: NDArray[np.integer]) -> Cohort:
+        """Patients drawn with replacement, each draw under a name of its own."""
+        names = np.array([f"{self.ids[row]}/{n}" for n, row in enumerate(rows)], object)
+        return Cohort(
+            self.name, names, self.covariates.iloc[rows].reset_index(drop=True), self.time[rows],
+            self.event[rows], self.unit,
+        )  # fmt: skip
+
     def with_columns(self, names: list[str]) -> Cohort:
         """Some of the covariates.
 

@@ -21,6 +21,7 @@ class Fusion(BaseModel):
     junction_reads: int | None = Field(default=None, ge=0, description="across the junction")
     spanning_reads: int | None = Field(default=None, ge=0, description="pairs on both sides of it")
     breakpoints: tuple[str, str] | None = None
+    against: str | None = Field(default=None, description="what its table itself says against it")
     caller: str
 
     @property
@@ -35,6 +36,8 @@ class Fusion(BaseModel):
             return "a breakpoint lies in no gene"
         if self.five_prime == self.three_prime:
             return "both ends lie in one gene"
+        if self.against is not None:
+            return self.against
         if self.frame == "out of frame":
             return "out of frame"
         if (self.confidence or "").lower() == "low":

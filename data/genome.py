@@ -30,7 +30,8 @@ OTHER_NAMES = {"MT": "M", "23": "X", "24": "Y"}
 def plain(chromosome: str) -> str:
     """Without ``chr``: 1 to 22, X, Y, M, or the contig's own name."""
     name = chromosome.removeprefix("chr")
-    return OTHER_NAMES.get(name, name)
+    refseq = refseq_chromosome(name) if name.startswith("NC_") else None
+    return refseq[0] if refseq else OTHER_NAMES.get(name, name)
 
 
 _REFSEQ = re.compile(r"NC_0000(\d\d)\.(\d+)")

@@ -6,13 +6,18 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
+from numpy.typing import NDArray
+
 from data.genome import plain
 from data.genomics import Build
+from data.provenance import digest_of
 
 FLANK = 60
 """Bases kept on both sides of an exon: an indel is moved within them to where HGVS wants it."""
 UPSTREAM = 400
 """Bases kept ahead of the first exon, where promoter mutations lie."""
+STOPS = ("TAA", "TAG", "TGA")
 _COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
 
 
@@ -62,8 +67,12 @@ class Transcript:
             raise ValueError("its coding sequence is no multiple of three")
         if sequence[:3] != "ATG":
             raise ValueError("its coding sequence does not begin with ATG")
-        if sequence[-3:] not in ("TAA", "TAG", "TGA"):
+        if sequence[-3:] not in STOPS:
             raise ValueError("its coding sequence does not end with a stop codon")
+        if any(sequence[n : n + 3] in STOPS for n in range(0, len(sequence) - 3, 3)):
+            raise ValueError(
+                "its coding sequence has a stop codon inside: a selenoprotein, or another reference"
+            )
 
     @property
     def is_mane(self) -> bool:
@@ -128,19 +137,30 @@ class Panel:
     annotation: str
     as_of: str
     transcripts: tuple[Transcript, ...]
-    _by_chromosome: dict[str, list[Transcript]] = field(init=False, repr=False, compare=False)
+    _spans: dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]] = field(
+        init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         """Sort by chromosome."""
         found = defaultdict(list)
-        for transcript in self.transcripts:
-            found[transcript.chromosome].append(transcript)
-        object.__setattr__(self, "_by_chromosome", dict(found))
+        for number, transcript in enumerate(self.transcripts):
+            found[transcript.chromosome].append((number, *transcript.span))
+        spans = {name: np.array(rows, np.int64) for name, rows in found.items()}
+        object.__setattr__(
+            self, "_spans", {name: (rows[:, 0], rows[:, 1:]) for name, rows in spans.items()}
+        )
+
+    @cached_property
+    def digest(self) -> str:
+        """Of all transcripts, so that two panels can be told apart."""
+        return digest_of([[t.name, t.exons, t.coding, t.bases] for t in self.transcripts])
 
     @property
     def title(self) -> str:
         """What it is, in a few words."""
-        return f"{self.annotation} ({self.as_of}), {self.build}, {len(self.transcripts)} genes"
+        size = f"{len(self.transcripts)} genes, {self.digest[:8]}"
+        return f"{self.annotation} ({self.as_of}), {self.build}, {size}"
 
     @property
     def genes(self) -> tuple[str, ...]:
@@ -149,5 +169,9 @@ class Panel:
 
     def over(self, chromosome: str, first: int, last: int) -> tuple[Transcript, ...]:
         """Transcripts that reach into a stretch."""
-        known = self._by_chromosome.get(plain(chromosome), ())
-        return tuple(t for t in known if t.span[0] <= last and first <= t.span[1])
+        known = self._spans.get(plain(chromosome))
+        if known is None:
+            return ()
+        numbers, spans = known
+        reached = (spans[:, 0] <= last) & (first <= spans[:, 1])
+        return tuple(self.transcripts[n] for n in numbers[reached])

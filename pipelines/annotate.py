@@ -26,6 +26,8 @@ NAMES = (
     "gene", "transcript", "is_mane", "consequence", "impact", "hgvs_coding", "hgvs_protein", "annotated_by",
 )  # fmt: skip
 """Columns that an annotation fills."""
+MANY, MOST_CONTRADICTING = 3, 0.1
+"""Reference alleles that are not the panel's, from which on nothing of a file is named: how many, what part."""
 REACH = 50
 """Bases that an allele may begin ahead of the place that it changes."""
 
@@ -62,24 +64,28 @@ def annotate(calls: Calls, panel: Panel | None) -> Annotated:
     """
     bare = np.asarray(pc.is_null(calls.table["annotated_by"]))
     if calls.build is None or not bare.any():
-        return _told(calls, 0, bare)
+        return _told(calls, 0)
     usable = panel if panel is not None and panel.build == calls.build else None
     rows = np.flatnonzero(bare & _near(calls, usable))
     found: dict[int, dict[str, object]] = {}
-    contradicting = 0
+    contradicting = checked = 0
     wanted = calls.table.select(["chromosome", "position", "reference", "alternate"])
     for row, told in zip(rows, wanted.take(pa.array(rows)).to_pylist(), strict=True):
+        told |= {name: told[name].upper() for name in ("reference", "alternate")}
         change = trimmed(told["position"], told["reference"], told["alternate"])
         if change is None or not _is_spelled(change):
             continue
         over = () if usable is None else usable.over(told["chromosome"], *sorted(change.touches))
-        wrong = [t for t in over if contradicts(t, change)]
+        wrong = [t for t in over if contradicts(t, told["position"], told["reference"])]
         contradicting += bool(wrong)
+        checked += bool(over)
         named = None if wrong else _by_panel(over, change)
         named = named or _by_index(calls.build, told["chromosome"], change)
         if named is not None:
             found[int(row)] = named
-    return _told(_filled(calls, found), contradicting, bare)
+    if contradicting >= MANY and contradicting > MOST_CONTRADICTING * checked:
+        found = {}  # of another build than it says: what fits does so by chance
+    return _told(_filled(calls, found), contradicting)
 
 
 def _near(calls: Calls, panel: Panel | None) -> NDArray[np.bool_]:
@@ -171,7 +177,13 @@ def _filled(calls: Calls, found: dict[int, dict[str, object]]) -> Calls:
     return replace(calls, table=table)
 
 
-def _told(calls: Calls, contradicting: int, bare: NDArray[np.bool_]) -> Annotated:
+def _told(calls: Calls, contradicting: int) -> Annotated:
+    """A call with a consequence that is not named any closer keeps its file's annotation."""
+    own = pc.and_(pc.is_null(calls.table["annotated_by"]), pc.is_valid(calls.table["consequence"]))
+    by_file = pc.if_else(own, calls.annotator or "its file", calls.table["annotated_by"])
+    place = calls.table.schema.get_field_index("annotated_by")
+    table = calls.table.set_column(place, SCHEMA.field("annotated_by"), by_file)
+    calls = replace(calls, table=table)
     counted = pc.value_counts(calls.table["annotated_by"].combine_chunks()).to_pylist()
     by = {one["values"]: one["counts"] for one in counted if one["values"] is not None}
     unnamed = len(calls) - sum(by.values())

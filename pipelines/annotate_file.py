@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
+from data.errors import VariantError
+from data.genomics import Build
 from data.io.vcf import read_vcf
 from data.io.vcf.write import Note, annotate_vcf
 from data.store import AvatarStore
+from models.genomics.hotspots import BUILDS
 from pipelines.annotate import Annotated, annotate
 from pipelines.panel import panel_of
 
@@ -23,6 +26,20 @@ COLUMNS = {
 """Our fields, the column of the calls that each is, and what it says."""
 
 
+def build_named(text: str | None) -> Build | None:
+    """One of the two builds, by its name.
+
+    Raises:
+        VariantError: it is neither.
+    """
+    if text is None:
+        return None
+    found = next((build for build in BUILDS if build.lower() == text.lower()), None)
+    if found is None:
+        raise VariantError(f"{text!r} is no build that is known here; give {' or '.join(BUILDS)}")
+    return found
+
+
 def annotate_file(
     source: Path,
     target: Path,
@@ -30,13 +47,18 @@ def annotate_file(
     *,
     tumor_sample: str | None = None,
     normal_sample: str | None = None,
+    build: Build | None = None,
 ) -> Annotated:
     """Names from the file itself, the store's panel or the index of hotspots, into INFO.
 
     Raises:
         VariantError: the source cannot be read, or the target is the source.
     """
-    calls = read_vcf(source, tumor_sample=tumor_sample, normal_sample=normal_sample)
+    if source.suffix == ".bcf":
+        raise VariantError(
+            f"{source}: is a BCF; convert it with 'bcftools view -Oz' and annotate that"
+        )
+    calls = read_vcf(source, tumor_sample=tumor_sample, normal_sample=normal_sample, build=build)
     done = annotate(calls, panel_of(store, calls.build))
     columns = [column for column, _ in COLUMNS.values()]
     values: dict[int, list[list[str | None]]] = defaultdict(list)

@@ -114,6 +114,11 @@ def ingest(folder: Path, study: StudyFile, site: Site) -> LoadedStudy:
         if study.variants.reference is not None:
             calls = with_context(calls, folder / study.variants.reference)
         sources["variants"] = (source_of("variants", folder / study.variants.file),)
+        if study.variants.reference is not None:
+            index = (
+                folder / f"{study.variants.reference}.fai"
+            )  # names and lengths; the genome is large
+            sources["variants"] += (source_of("index of the reference", index),)
     segments = None
     if study.segments is not None:
         segments = _read_segments(folder / study.segments.file, study.segments, calls)

@@ -12,6 +12,7 @@ from data.evidence import Alteration, Interpretation, Kind
 from data.fusions import Fusion
 from data.genomics import Variant, VariantSet, short_protein_change
 from models.genomics.diseases import DiseaseGraph
+from models.genomics.genes import GeneTable
 from models.genomics.numbering import as_usual
 from models.genomics.origin import Origin
 from models.genomics.tiers import TIERS
@@ -76,29 +77,54 @@ def alterations_of(
             gene, partner = _driver_first(assay.gene, assay.partner, knowledge)
             source = assay.method or "record"
             found.append(Alteration(gene=gene, kind=assay.kind, partner=partner, source=source))
-    fused = {frozenset((a.gene, a.partner)) for a in found if a.kind == "fusion"}
-    for fusion in fusions:
-        if fusion.doubt is not None or fusion.five_prime is None:
-            continue
-        driver, other = _driver_first(fusion.three_prime or "", fusion.five_prime, knowledge)
-        pair = frozenset((driver, other))
-        if pair not in fused and knowledge.interpreter.knows(driver):
-            fused.add(pair)
-            found.append(
-                Alteration(
-                    gene=driver,
-                    kind="fusion",
-                    partner=other,
-                    source=fusion.told,
-                    is_five_prime=driver == fusion.five_prime,
-                )
-            )
+    found += _fused(fusions, {(a.gene, a.partner) for a in found if a.kind == "fusion"}, knowledge)
     known = {(a.gene, a.kind) for a in found}
     for told in copy_number.genes if copy_number else ():
         way = COPIES.get(told.call)
         if way is not None and (told.gene, way) not in known:
             found.append(Alteration(gene=told.gene, kind=way, source="segments"))
     return tuple(found)
+
+
+def _fused(
+    fusions: Iterable[Fusion], told: set[tuple[str, str | None]], knowledge: Knowledge
+) -> Iterable[Alteration]:
+    """Each known gene of each fusion that is not doubted, the best supported first, once."""
+    genes = knowledge.interpreter.genes
+    for fusion in sorted(fusions, key=_support):
+        for gene in active_in(fusion, genes):
+            other = fusion.three_prime if gene == fusion.five_prime else fusion.five_prime
+            if knowledge.interpreter.knows(gene) and not {(gene, other), (gene, None)} & told:
+                told.add((gene, other))
+                yield Alteration(
+                    gene=gene, kind="fusion", partner=other, source=fusion.told,
+                    is_five_prime=gene == fusion.five_prime,
+                )  # fmt: skip
+
+
+def _support(fusion: Fusion) -> tuple[bool, int]:
+    return fusion.frame != "in frame", -(fusion.junction_reads or 0)
+
+
+def active_in(fusion: Fusion, genes: GeneTable) -> tuple[str, ...]:
+    """Genes of a fusion of which it keeps what is active; none where it is doubted."""
+    if fusion.doubt is not None:
+        return ()
+    ends = (("five prime", fusion.five_prime), ("three prime", fusion.three_prime))
+    named = [(end, gene, genes.find(gene)) for end, gene in ends if gene is not None]
+    return tuple(gene for end, gene, known in named if known is None or end in known.fuses_as)
+
+
+def fusion_doubt(fusion: Fusion) -> str | None:
+    """Why knowledge is not held against a fusion; None where it is."""
+    if fusion.doubt is not None:
+        return fusion.doubt
+    kept = active_in(fusion, gene_table())
+    return (
+        None
+        if any(gene_table().find(gene) for gene in kept)
+        else "no known gene, or not its active end"
+    )
 
 
 def _driver_first(gene: str, partner: str | None, knowledge: Knowledge) -> tuple[str, str | None]:

@@ -20,6 +20,7 @@ from pipelines.knowledge import FOLDER
 
 PREFERRED = (
     ("MANE_Select", "MANE Select"),
+    ("MANE Select", "MANE Select"),
     ("Ensembl_canonical", "Ensembl canonical"),
     ("RefSeq Select", "RefSeq Select"),
     ("appris_principal_1", "APPRIS principal"),
@@ -58,7 +59,7 @@ def build_panel(
         KnowledgeError: the annotation cannot be used, is of another build, or has none of the genes.
         VariantError: the reference cannot be used.
     """
-    wanted = frozenset(genes)
+    wanted = frozenset(map(current, genes))
     annotation = read_gtf(gtf, lambda symbol: current(symbol) in wanted)
     with Reference(fasta) as reference:
         build = reference.build
@@ -91,7 +92,9 @@ def symbols_of(path: Path) -> tuple[str, ...]:
         KnowledgeError: no such list, or an empty one.
     """
     try:
-        lines = [line.split("#")[0].strip() for line in path.read_text().splitlines()]
+        lines = [
+            line.split("#")[0].strip() for line in path.read_text(encoding="utf-8-sig").splitlines()
+        ]
     except (OSError, UnicodeDecodeError) as error:
         raise KnowledgeError(
             f"{path}: cannot be read; give a text with one gene symbol a line"

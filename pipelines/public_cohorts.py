@@ -82,6 +82,53 @@ def tcga_glioma(folder: Path) -> Cohort:
     return _made("TCGA glioma", x, frame["os_m"], frame["dead"], "months", frame["patient"])
 
 
+SEX = {"M": "male", "F": "female", "male": "male", "female": "female"}
+IDH = {"Wildtype": "wildtype", "WT": "wildtype", "Mutated": "mutant", "Mutant": "mutant"}
+MGMT = {"Methylated": "methylated", "Unmethylated": "unmethylated"}
+DAYS = 30.4375
+"""Of a month."""
+
+
+def _glioblastoma(
+    name: str, frame: pd.DataFrame, age: str, idh: str, mgmt: str, months: Any, dead: Any, ids: str
+) -> Cohort:
+    """Age, sex, IDH and MGMT under the same names and levels in both cohorts; what is not told is not known."""
+    told = {"sex": ("Gender", SEX), "idh": (idh, IDH), "mgmt": (mgmt, MGMT)}
+    x = pd.DataFrame({"age": pd.to_numeric(frame[age], errors="coerce").to_numpy(float)})
+    for column, (source, levels) in told.items():
+        values = frame[source].map(levels).to_numpy(object)
+        x[column] = pd.Categorical(values, categories=sorted(set(levels.values())))
+    return Cohort(
+        name, frame[ids].to_numpy(object), x, np.asarray(months, float),
+        np.asarray(dead).astype(np.int64), "months",
+    )  # fmt: skip
+
+
+def tcga_glioblastoma(folder: Path) -> Cohort:
+    """Overall survival since diagnosis of TCGA's glioblastomas, by histology; treatment mixed."""
+    frame = _read(folder / "cohorts/tcga_glioma_clinical.csv.gz")
+    frame = frame[
+        (frame["os_m"] > 0) & frame["dead"].notna() & (frame["Histology"] == "glioblastoma")
+    ]
+    return _glioblastoma(
+        "TCGA-GBM", frame, "age", "idh", "mgmt", frame["os_m"], frame["dead"], "patient"
+    )
+
+
+def upenn_glioblastoma(folder: Path) -> Cohort:
+    """Overall survival since surgery of UPENN-GBM, first scans; all of those whose days are told have died."""
+    frame = _read(folder / "cohorts/UPENN-GBM_clinical_info_v2.1.csv")
+    days = pd.to_numeric(frame["Survival_from_surgery_days_UPDATED"], errors="coerce")
+    patient = frame["ID"].str.rsplit("_", n=1).str[0]
+    frame = frame.assign(patient=patient, months=days / DAYS)
+    frame = frame[(days > 0) & (frame["Survival_Status"] == "Deceased")]
+    frame = frame.sort_values("ID").drop_duplicates("patient")
+    return _glioblastoma(
+        "UPENN-GBM", frame, "Age_at_scan_years", "IDH1", "MGMT", frame["months"], np.ones(len(frame)),
+        "patient",
+    )  # fmt: skip
+
+
 PUBLIC: Mapping[str, Callable[[], Cohort]] = {
     "GBSG2": partial(_sksurv, "GBSG2", "load_gbsg2", "days"),
     "WHAS500": partial(_sksurv, "WHAS500", "load_whas500", "days"),
@@ -93,6 +140,6 @@ PUBLIC: Mapping[str, Callable[[], Cohort]] = {
 }
 """Those that come with the libraries."""
 LOCAL: Mapping[str, Callable[[Path], Cohort]] = {
-    "METABRIC-9": metabric, "TCGA glioma": tcga_glioma,
+    "METABRIC-9": metabric, "TCGA glioma": tcga_glioma, "UPENN-GBM": upenn_glioblastoma,
 }  # fmt: skip
 """Those of a folder of real data."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ class Layout:
     breakpoints: tuple[str, str] | None = None
     confidence: str | None = None
     sample: str | None = None
+    status: str | None = None
 
 
 LAYOUTS = (
@@ -51,7 +53,7 @@ LAYOUTS = (
     ),
     Layout(
         "cBioPortal", ("Site1_Hugo_Symbol", "Site2_Hugo_Symbol"), "Site2_Effect_On_Frame",
-        ("Tumor_Split_Read_Count",), ("Tumor_Paired_End_Read_Count",), sample="Sample_Id",
+        ("Tumor_Split_Read_Count",), ("Tumor_Paired_End_Read_Count",), sample="Sample_Id", status="SV_Status",
     ),
 )  # fmt: skip
 """FusionCatcher's spanning unique reads are those across the junction."""
@@ -82,7 +84,7 @@ def read_fusions(path: Path, sample: str | None = None) -> tuple[Fusion, ...]:
             names = [name.removeprefix("#") for name in reader.fieldnames or ()]
             reader.fieldnames = names
             rows = list(reader)
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error, csv.Error) as error:
         raise VariantError(f"{path}: cannot be read ({error}); export it again") from error
     layout = next((one for one in LAYOUTS if set(one.genes) <= set(names)), None)
     if layout is None:
@@ -102,7 +104,10 @@ def _own(
     numbered = list(enumerate(rows, 2))
     if layout.sample is None:
         return numbered
-    named = list(dict.fromkeys(row.get(layout.sample, "") for row in rows))
+    for number, row in numbered:
+        if not row.get(layout.sample):
+            raise VariantError(f"{path}: line {number} ends too early; export the file again")
+    named = list(dict.fromkeys(row[layout.sample] for row in rows))
     if sample is None and len(named) > 1:
         raise VariantError(
             f"{path}: has {len(named)} samples; set fusions.sample in study.yaml to one of "
@@ -125,8 +130,19 @@ def _fusion(path: Path, number: int, row: Mapping[str, str | None], layout: Layo
         junction_reads=_sum(path, number, row, layout.junction),
         spanning_reads=_sum(path, number, row, layout.spanning),
         breakpoints=(points[0], points[1]) if all(points) and len(points) == 2 else None,
-        caller=layout.caller,
+        against=_against(row, layout), caller=layout.caller,
     )  # fmt: skip
+
+
+def _against(row: Mapping[str, str | None], layout: Layout) -> str | None:
+    """A structural variant of DNA is a fusion only where its frame says so, and a germline one is none."""
+    if layout.status is None:
+        return None
+    if (row.get(layout.status) or "").strip().upper() == "GERMLINE":
+        return "germline by its table"
+    if _frame(row.get(layout.frame)) == "not told":
+        return "a structural variant whose reading frame is not told"
+    return None
 
 
 def _gene(text: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,9 +99,13 @@ def read_gtf(path: Path, wanted: Callable[[str], bool]) -> Annotation:
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
-        with gzip.open(path, "rt") if is_gzipped(path) else path.open() as file:
-            yield from enumerate(file, 1)
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+        with (
+            gzip.open(path, "rt", encoding="utf-8-sig")
+            if is_gzipped(path)
+            else path.open(encoding="utf-8-sig") as file
+        ):
+            yield from ((n, line) for n, line in enumerate(file, 1) if line.strip())
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise KnowledgeError(f"{path}: cannot be read ({error}); download it again") from error
 
 

@@ -218,7 +218,7 @@ def _table(frame: pd.DataFrame) -> pa.Table:
         "consequence": _text(frame, "consequence").str.replace(";", "&").fillna(terms),
         "impact": _text(frame, "impact").fillna(impacts),
         "is_mane": _text(frame, "mane").notna() if "mane" in frame else None,
-        "annotated_by": pd.Series("MAF", frame.index).where(_text(frame, "gene").notna()),
+        "annotated_by": pd.Series("MAF", frame.index).where(_is_named(frame, impacts)),
         "population_frequency": _number(frame, "population_frequency"),
     } | {
         name: _text(frame, name)
@@ -239,6 +239,13 @@ def _table(frame: pd.DataFrame) -> pa.Table:
         for field in SCHEMA
     ]
     return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+
+def _is_named(frame: pd.DataFrame, impacts: pd.Series) -> pd.Series:
+    """Whether gene and change are told; a change of the protein without its name may be looked up elsewhere."""
+    if _text(frame, "hgvs_protein").notna().any():
+        return _text(frame, "gene").notna()
+    return _text(frame, "gene").notna() & ~impacts.isin(["MODERATE", "HIGH"])
 
 
 def _array(values: pd.Series, kind: pa.DataType) -> pa.Array:

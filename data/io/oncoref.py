@@ -6,6 +6,7 @@ import csv
 import io
 import re
 import zipfile
+import zlib
 from datetime import date, datetime
 from pathlib import Path
 
@@ -51,7 +52,9 @@ def read_oncoref(path: Path, as_of: str | None = None) -> DriverList:
         else:
             text, dated = _plain(path), ""
         rows = list(csv.DictReader(io.StringIO(text)))
-    except (OSError, KeyError, zipfile.BadZipFile, UnicodeDecodeError, csv.Error) as error:
+    except (
+        OSError, KeyError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error, csv.Error
+    ) as error:  # fmt: skip
         raise KnowledgeError(
             f"{path}: cannot be read ({error}); give oncoref's wheel, or its driver-variant-evidence.csv"
         ) from error
@@ -61,6 +64,12 @@ def read_oncoref(path: Path, as_of: str | None = None) -> DriverList:
             f"{path}: has no column {', '.join(missing)}; give oncoref's wheel, or its "
             "driver-variant-evidence.csv"
         )
+    short = next((n for n, row in enumerate(rows, 2) if None in row.values()), None)
+    if short is not None:
+        raise KnowledgeError(f"{path}: line {short} ends too early; download it again")
+    rows = [row for row in rows if row["gene_symbol"] and row["protein_change"]]
+    if not rows:
+        raise KnowledgeError(f"{path}: names no protein change; is it the whole file?")
     changes = {(row["gene_symbol"], short_protein_change(row["protein_change"])) for row in rows}
     studies = sorted(
         {f"{row['doi'].removeprefix('DOI:')}, {row['source_locator']}" for row in rows}

@@ -49,7 +49,8 @@ def read_panel(path: Path) -> Panel:
     """
     try:
         table = pq.read_table(path)
-        told = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
+        kept = table.schema.metadata or {}
+        told = {key.decode(): value.decode() for key, value in kept.items()}
         transcripts = tuple(_transcript(row) for row in table.to_pylist())
         return Panel(cast(Build, told["build"]), told["annotation"], told["as_of"], transcripts)
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:

@@ -6,6 +6,7 @@ Terms are decided where the caller puts the variant, names where HGVS wants it, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from data.transcripts import Transcript, reverse_complement
 from models.genomics.hgvs import coding_change, protein_change
@@ -84,10 +85,12 @@ def trimmed(position: int, reference: str, alternate: str) -> Change | None:
     return Change(position, reference, alternate) if reference or alternate else None
 
 
-def contradicts(transcript: Transcript, change: Change) -> bool:
-    """Whether the reference allele is not what the transcript's build has there."""
-    kept = transcript.reference(change.first, change.last) if change.reference else ""
-    return kept is not None and kept != change.reference
+def contradicts(transcript: Transcript, position: int, reference: str) -> bool:
+    """Whether a reference allele, as its file has it, is not what the transcript's build has there."""
+    if reference == "-":
+        return False  # of a MAF's insertion
+    kept = transcript.reference(position, position + len(reference) - 1)
+    return kept is not None and kept != reference
 
 
 def effect_of(transcript: Transcript, change: Change) -> Effect | None:
@@ -167,7 +170,7 @@ def _splicing(transcript: Transcript, first: int, last: int, *, inserts: bool) -
     return found
 
 
-def _translated(transcript: Transcript, change: Change) -> tuple[str, str]:
+def _translated(transcript: Transcript, change: Change) -> tuple[str, str | None]:
     """The terms and the name of a change that reaches the coding part, inside one exon."""
     bases, begin = transcript.spliced, transcript.coding_start
     # what lies ahead of the change, in the transcript's direction
@@ -176,15 +179,23 @@ def _translated(transcript: Transcript, change: Change) -> tuple[str, str]:
     at = 0 if neighbor is None else neighbor + 1
     if neighbor is None:  # the exon begins with it
         at = transcript.index(ahead + transcript.strand) or 0
-    if at < begin:
-        return "start_lost", "p.Met1?"
     new = change.alternate if transcript.strand > 0 else reverse_complement(change.alternate)
     altered = bases[:at] + new + bases[at + len(change.reference) :]
-    before, after = translate(transcript.coding_sequence), translate(altered[begin:])
-    codons = (at - begin) // 3, max(at - begin + len(change.reference) - 1, at - begin) // 3
     gained = len(change.alternate) - len(change.reference)
-    name = protein_change(before, after, frameshift=gained % 3 != 0, codons=codons)
+    before = _protein(transcript.coding_sequence)
+    if at < begin + 3 and begin + gained >= 0 and translate(altered[begin + gained :]) == before:
+        return "5_prime_UTR_variant", None  # the start codon and all behind it are there still
+    if at < begin:
+        return "start_lost", "p.Met1?"
+    after = translate(altered[begin:])
+    codons = (at - begin) // 3, max(at - begin + len(change.reference) - 1, at - begin) // 3
+    name = protein_change(before, after, gained=gained, codons=codons)
     return _term(before, after, name, change, reaches_stop=codons[1] >= len(before) - 1), name
+
+
+@lru_cache(maxsize=512)
+def _protein(coding_sequence: str) -> str:
+    return translate(coding_sequence)
 
 
 def _term(before: str, after: str, name: str, change: Change, *, reaches_stop: bool) -> str:

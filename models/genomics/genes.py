@@ -79,6 +79,10 @@ class Gene(_Part):
         default=None, description="a stop from this residue on leaves a working protein"
     )
     promoter: Promoter | None = None
+    fuses_as: tuple[Literal["five prime", "three prime"], ...] = Field(
+        default=("five prime", "three prime"),
+        description="the end of a fusion at which what is active of it is kept",
+    )
 
     @property
     def can_be_lost(self) -> bool:

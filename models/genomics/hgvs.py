@@ -98,13 +98,13 @@ def residues(letters: str) -> str:
     return "".join(_THREE[letter] for letter in letters)
 
 
-def protein_change(before: str, after: str, *, frameshift: bool, codons: tuple[int, int]) -> str:
+def protein_change(before: str, after: str, *, gained: int, codons: tuple[int, int]) -> str:
     """``p.Arg132His``, ``p.Glu746_Ala750del``, ``p.Arg97ProfsTer23`` from two proteins with their stops.
 
     Args:
         before: the reference's, its stop included.
         after: the tumor's, up to its first stop; without one where none is reached.
-        frameshift: whether the frame is lost.
+        gained: bases, lost ones below 0.
         codons: first and last that the change reaches, from 0; the first is named where nothing changes.
     """
     if before == after:
@@ -116,21 +116,18 @@ def protein_change(before: str, after: str, *, frameshift: bool, codons: tuple[i
         head += 1
     if head == len(before) - 1:  # the stop itself
         return _extended(before, after, head)
+    rest = len(before) - 1 - codons[1]
+    intact = rest > 0 and after[len(after) - rest :] == before[codons[1] + 1 :]
+    if gained % 3 == 0 and intact and len(after) == len(before) + gained // 3:
+        return _in_frame(before, after, head)
     if head < len(after) and after[head] == "*":
         return f"p.{_at(before, head)}Ter"
-    if frameshift:
+    if gained % 3:
         return _shifted_frame(before, after, head)
-    if codons[1] >= len(before) - 1:
+    if rest <= 0:
         return "p.?"  # over the stop and past it: no form of HGVS says what then follows
-    rest = len(before) - 1 - codons[1]
-    if len(after) < rest or after[len(after) - rest :] != before[codons[1] + 1 :]:
-        last = max(codons[1], head)  # a stop within what is new
-        return f"p.{_stretch(before, head, last)}delins{residues(after[head:])}"
-    tail = 0
-    while tail < min(len(before), len(after)) - head and before[-1 - tail] == after[-1 - tail]:
-        tail += 1
-    old, new = before[head : len(before) - tail], after[head : len(after) - tail]
-    return _in_frame(before, head, old, new)
+    last = max(codons[1], head)  # a stop within what is new
+    return f"p.{_stretch(before, head, last)}delins{residues(after[head:])}"
 
 
 def _shifted_frame(before: str, after: str, head: int) -> str:
@@ -147,7 +144,12 @@ def _extended(before: str, after: str, head: int) -> str:
     return f"p.{_at(before, head)}{residues(after[head])}ext{ends}"
 
 
-def _in_frame(before: str, head: int, old: str, new: str) -> str:
+def _in_frame(before: str, after: str, head: int) -> str:
+    """What lies between the shared beginning and the shared end."""
+    tail = 0
+    while tail < min(len(before), len(after)) - head and before[-1 - tail] == after[-1 - tail]:
+        tail += 1
+    old, new = before[head : len(before) - tail], after[head : len(after) - tail]
     if not old:
         repeated = before[head - len(new) : head]
         if repeated == new:

@@ -141,9 +141,8 @@ def _exchanged(spot: Hotspot, place: int, change: Change) -> Named | None:
     coding = (
         f"c.{int(number) + place - spot.place_in_codon}{reference}>{alternate}" if number else ""
     )
-    same = before == after
-    term = "synonymous_variant" if same else "stop_gained" if after == "*" else "missense_variant"
-    if before == "*":
-        term = "stop_retained_variant" if same else "stop_lost"
-    protein = f"p.{residues(before)}{residue}{'=' if same else residues(after)}"
+    if before == after:
+        return None  # silent, unless the codon ends an exon, which the index does not know
+    term = "stop_lost" if before == "*" else "stop_gained" if after == "*" else "missense_variant"
+    protein = f"p.{residues(before)}{residue}{residues(after)}"
     return Named(spot.gene, spot.transcript or None, term, coding or None, protein, "codon")

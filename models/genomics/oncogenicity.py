@@ -145,7 +145,7 @@ class Judge:
     def _predicted(self, alteration: Alteration) -> Iterable[Point]:
         written = None if alteration.variant is None else alteration.variant.protein_change
         named = self.drivers.get((self.genes.current(alteration.gene), written or ""))
-        if named is not None:
+        if written and named is not None:
             yield Point(code="OP1", points=1, reason=f"a driver by several predictions ({named})")
 
     def _place(

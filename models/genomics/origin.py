@@ -2,8 +2,8 @@
 
 By frequency in the population, by being a hotspot, and where purity and copies are known by the share of
 reads: an inherited variant is in normal cells too, so that it shows (p m + 1 - p) / (p N + 2 (1 - p)) of the
-reads and a somatic one p m / (p N + 2 (1 - p)), for purity p and m of N copies in a tumor cell (Sun 2018,
-doi:10.1371/journal.pcbi.1005965). A tumor without normal cells leaves that open.
+reads, all of them from both parents, and a somatic one p m / (p N + 2 (1 - p)), for purity p and m of N copies
+in a tumor cell (Sun 2018, doi:10.1371/journal.pcbi.1005965). A tumor without normal cells leaves that open.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from scipy.stats import binom
+from scipy.stats import norm
 
 from data.calls import Calls
 from data.copy_number import CopyNumber
@@ -23,7 +23,14 @@ from models.genomics.clonality import local_copies
 from models.genomics.copy_number import DIPLOID
 
 Label = Literal[
-    "somatic", "germline", "other", "against normal", "likely germline", "likely somatic", "open"
+    "somatic",
+    "germline",
+    "other",
+    "against normal",
+    "not told",
+    "likely germline",
+    "likely somatic",
+    "open",
 ]
 IN_POPULATION = 0.001
 """Frequency from which a variant is rather inherited than somatic."""
@@ -34,6 +41,8 @@ UNFIT = 0.01
 MOST_COPIES = 12
 ERROR = 0.005
 """Share of reads that are wrong, which keeps every share off 0 and 1."""
+SPREAD = 200.0
+"""Reads that would scatter as much as mapping, and errors of purity and copies, do beside the counting."""
 Floats = NDArray[np.float64]
 
 
@@ -58,10 +67,11 @@ def origins(
     status = calls.texts("status")
     said: dict[str, Label] = {"somatic": "somatic", "germline": "germline"}
     if not calls.is_tumor_only:
+        rest = Origin("not told", "the file does not say whether there was a normal sample")
+        if calls.normal_sample is not None:
+            rest = Origin("against normal", "called against a normal sample")
         return [
-            Origin(said.get(s, "other"), f"{s} by the caller")
-            if s is not None
-            else Origin("against normal", "called against a normal sample")
+            rest if s is None else Origin(said.get(s, "other"), f"{s} by the caller")
             for s in status
         ]
     frequency = np.asarray(pc.fill_null(calls.table["population_frequency"], 0.0))
@@ -99,12 +109,12 @@ def _by_reads(calls: Calls, copy_number: CopyNumber | None) -> list[Origin]:
     usable = np.isfinite(alternate + depth + copies) & (depth > 0) & (alternate <= depth)
     found = [untold] * len(calls)
     at = np.flatnonzero(usable)
-    fits, times = _compared(alternate[at], depth[at], copies[at], purity)
-    for n, fit, ratio in zip(at, fits, times, strict=True):
+    compared = _compared(alternate[at], depth[at], copies[at], purity)
+    for n, fit, inherited, acquired in zip(at, *compared, strict=True):
         told = f"{alternate[n] / depth[n]:.0%} of reads at a purity of {purity:.0%} and {copies[n]:.1f} copies"
-        if fit < UNFIT:
+        if fit < UNFIT and acquired >= TIMES:
             found[n] = Origin("likely somatic", f"{told} fit no inherited variant")
-        elif ratio >= TIMES:
+        elif fit >= UNFIT and inherited >= TIMES:
             found[n] = Origin("likely germline", f"{told} fit an inherited variant")
         else:
             found[n] = Origin("open", f"no normal sample, and {told} fit both")
@@ -113,19 +123,41 @@ def _by_reads(calls: Calls, copy_number: CopyNumber | None) -> list[Origin]:
 
 def _compared(
     alternate: Floats, depth: Floats, copies: Floats, purity: float
-) -> tuple[Floats, Floats]:
-    """Two-sided p of the inherited variant that fits best, and how much likelier it is than a somatic one."""
+) -> tuple[Floats, Floats, Floats]:
+    """Two-sided p of the inherited variant that fits best; how much likelier it is than a somatic one of every
+    tumor cell; and how much likelier any somatic one, of some cells too, is than it.
+    """
     whole = np.clip(np.round(copies), 0, MOST_COPIES)
     cells = purity * copies + DIPLOID * (1 - purity)
-    fits, inherited, acquired = (np.zeros(len(depth)) for _ in range(3))
+    seen = alternate / depth
+    away = np.full(
+        len(depth), np.inf
+    )  # of the inherited variant that fits best, in standard deviations
+    inherited, acquired = np.zeros(len(depth)), np.zeros(len(depth))
     for m in range(MOST_COPIES + 1):
         there = m <= whole
-        share = np.clip((purity * m + 1 - purity) / cells, ERROR, 1 - ERROR)
-        tails = binom.cdf(alternate, depth, share), binom.sf(alternate - 1, depth, share)
-        fits = np.where(there, np.maximum(fits, np.minimum(1, 2 * np.minimum(*tails))), fits)
-        likely = binom.pmf(alternate, depth, share)
-        inherited = np.where(there, np.maximum(inherited, likely), inherited)
+        for share in (
+            (purity * m + 1 - purity) / cells,
+            np.ones(len(depth)),
+        ):  # from one parent, or both
+            distance, density = _likeness(seen, depth, share)
+            away = np.where(there, np.minimum(away, np.abs(distance)), away)
+            inherited = np.where(there, np.maximum(inherited, density), inherited)
         if m:
-            own = binom.pmf(alternate, depth, np.clip(purity * m / cells, ERROR, 1 - ERROR))
-            acquired = np.where(there, np.maximum(acquired, own), acquired)
-    return fits, inherited / np.maximum(acquired, np.finfo(float).tiny)
+            _, density = _likeness(seen, depth, purity * m / cells)
+            acquired = np.where(there, np.maximum(acquired, density), acquired)
+    _, any_share = _likeness(seen, depth, np.minimum(seen, purity * np.maximum(copies, 1) / cells))
+    least = np.finfo(float).tiny
+    return (
+        2 * norm.sf(away),
+        inherited / np.maximum(acquired, least),
+        any_share / np.maximum(inherited, least),
+    )
+
+
+def _likeness(seen: Floats, depth: Floats, share: Floats) -> tuple[Floats, Floats]:
+    """Distance of shares of reads from an expected one in standard deviations, and the density there."""
+    expected = np.clip(share, ERROR, 1 - ERROR)
+    deviation = np.sqrt(expected * (1 - expected) * (1 / depth + 1 / SPREAD))
+    distance = (seen - expected) / deviation
+    return distance, norm.pdf(distance) / deviation

@@ -9,10 +9,18 @@ from dataclasses import dataclass
 from data.evidence import Interpretation, Support
 from data.timeline import Event
 
+CONJUGATES = "deruxtecan|emtansine|vedotin|govitecan|soravtansine|mafodotin|ravtansine"
+"""What makes another drug of an antibody."""
+NOT_GIVEN = re.compile(
+    r"\b(declined|refused|not given|planned|considered|offered|contraindicated|never)\b"
+)
 SHORT: Mapping[str, str] = {
     "tmz": "temozolomide", "temodal": "temozolomide", "temodar": "temozolomide", "ccnu": "lomustine",
     "pcv": "procarbazine lomustine vincristine", "t-dxd": "trastuzumab deruxtecan",
     "t-dm1": "trastuzumab emtansine", "stupp": "temozolomide",
+    "5-fu": "fluorouracil", "herceptin": "trastuzumab", "enhertu": "trastuzumab deruxtecan",
+    "kadcyla": "trastuzumab emtansine", "avastin": "bevacizumab", "tagrisso": "osimertinib",
+    "keytruda": "pembrolizumab", "voranigo": "vorasidenib",
 }  # fmt: skip
 """Names in use for drugs and courses, and the drugs that they stand for."""
 
@@ -43,7 +51,7 @@ def treatment_links(
     interpreted = list(found)
     links = []
     for event in events:
-        if event.kind != "drug":
+        if event.kind != "drug" or NOT_GIVEN.search(event.text.lower()):
             continue
         text = _spelled_out(event.text)
         for effect in ("sensitivity", "resistance"):
@@ -62,8 +70,12 @@ def treatment_links(
 
 def _spelled_out(text: str) -> str:
     words = re.findall(r"[\w-]+", text.lower())
-    return " ".join([*words, *(SHORT[word] for word in words if word in SHORT)])
+    told = [*words, *(SHORT[word] for word in words if word in SHORT)]
+    return " ".join(told).replace("-", " ")
 
 
 def _names(text: str, drug: str) -> bool:
-    return re.search(rf"(?<![\w-]){re.escape(drug.lower())}(?![\w-])", text) is not None
+    """Whether a text names a drug, and not one that is made of it or only like it."""
+    name = re.escape(drug.lower().replace("-", " "))
+    found = re.search(rf"(?<!liposomal )\b{name}\b(?! (?:like|{CONJUGATES}))", text)
+    return found is not None

@@ -10,7 +10,7 @@ from data.clinical import ClinicalRecord, ReportedAlteration
 from data.errors import VariantError
 from data.fusions import Fusion
 from data.io.fusions import read_fusions
-from pipelines.interpret import alterations_of
+from pipelines.interpret import alterations_of, fusion_doubt
 from pipelines.knowledge import knowledge_of
 
 
@@ -129,3 +129,43 @@ def test_a_driver_at_either_end_is_found_and_what_the_record_says_is_not_told_tw
     found = alterations_of(record, None, None, knowledge_of(None), fusions=fusions)
     names = [name for name, _ in fused(found)]
     assert names == ["EML4-ALK fusion", "FGFR3-TACC3 fusion"]
+
+
+def test_the_best_supported_call_stands_and_a_kinase_without_its_active_end_is_none():
+    fusions = [
+        Fusion(five_prime="ALK", three_prime="EML4", junction_reads=1, caller="test"),
+        Fusion(
+            five_prime="EML4", three_prime="ALK", frame="in frame", junction_reads=2, caller="test"
+        ),
+        Fusion(
+            five_prime="EML4",
+            three_prime="ALK",
+            frame="in frame",
+            junction_reads=200,
+            caller="test",
+        ),
+        Fusion(five_prime="FGFR2", three_prime="MYC", frame="in frame", caller="test"),
+    ]
+    record = ClinicalRecord(patient_id="P")
+    for order in (fusions, fusions[::-1]):
+        found = dict(fused(alterations_of(record, None, None, knowledge_of(None), fusions=order)))
+        assert "200 reads" in found["EML4-ALK fusion"]
+        assert "FGFR2-MYC fusion" in found
+        assert not any(name.startswith("ALK-") for name in found)
+    assert fusion_doubt(fusions[0]) == "no known gene, or not its active end"
+    assert fusion_doubt(fusions[1]) is None
+
+
+def test_germline_and_structural_variants_without_a_frame_are_doubted(tmp_path):
+    text = table(
+        "Site1_Hugo_Symbol Site2_Hugo_Symbol Site2_Effect_On_Frame SV_Status Sample_Id",
+        "NF1 SUZ12 In_frame GERMLINE S1",
+        "CDKN2A MTAP NA SOMATIC S1",
+        "EML4 ALK In_frame SOMATIC S1",
+    )
+    found = read_fusions(written(tmp_path, text))
+    assert [f.doubt for f in found] == [
+        "germline by its table", "a structural variant whose reading frame is not told", None,
+    ]  # fmt: skip
+    with pytest.raises(VariantError, match="line 5 ends too early"):
+        read_fusions(written(tmp_path, text + "A\tB\n"), "S1")

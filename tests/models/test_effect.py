@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_gene import CHROMOSOME, genome, toy
 
-from models.genomics.effect import IMPACTS, contradicts, effect_of, trimmed
+from models.genomics.effect import IMPACTS, Change, contradicts, effect_of, trimmed
 from models.genomics.hgvs import coding_place
 from models.genomics.protein import protein_change
 
@@ -159,7 +159,7 @@ def test_alleles_with_shared_ends_are_the_same_variant(strand, position, length,
     assert wide == bare
     if bare is None:
         return
-    assert not contradicts(toy(strand), bare)
+    assert not contradicts(toy(strand), position, old or "-")
     found = effect_of(toy(strand), bare)
     if found is not None and found.hgvs_protein not in (None, "p.?"):
         assert protein_change(found.hgvs_protein) is not None, found
@@ -202,4 +202,20 @@ def test_a_promoter_variant_is_told_upstream_of_the_gene():
 def test_another_reference_base_contradicts_the_panel():
     base = genome(1)[475]
     other = next(b for b in "ACGT" if b != base)
-    assert contradicts(toy(1), trimmed(476, other, "N" if base != "N" else "A"))
+    assert contradicts(toy(1), 476, other)
+    assert contradicts(toy(1), 475, genome(1)[474] + other)
+    assert not contradicts(toy(1), 476, base)
+
+
+def test_an_insertion_that_leaves_the_start_codon_is_told_alike_wherever_it_is_called():
+    first, second = (effect_of(toy(-1), Change(at, "", "T")) for at in (466, 467))
+    assert first == second
+    assert (first.consequence, first.hgvs_coding) == ("5_prime_UTR_variant", "c.1dup")
+
+
+@pytest.mark.parametrize(("last", "name"), [(58, "p.Ser58del"), (57, "p.Arg57_Ser58del")])
+def test_a_deletion_of_the_last_residues_leaves_the_stop(last, name):
+    gene = toy(1)
+    begin = gene.coding[1] - 2 - 3 * (59 - last)
+    found = effect_of(gene, Change(begin, genome(1)[begin - 1 : gene.coding[1] - 3], ""))
+    assert (found.consequence, found.hgvs_protein) == ("inframe_deletion", name)

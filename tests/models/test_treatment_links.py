@@ -35,6 +35,9 @@ def drug(text):
         ("radiotherapy with TMZ", True),
         ("Stupp", True),
         ("temozolomide-like drug X", False),
+        ("temozolomide declined by the patient", False),
+        ("liposomal temozolomide", False),
+        ("Temozolomide-based course", True),
         ("lomustine", False),
     ],
 )
@@ -57,6 +60,20 @@ def test_the_strongest_statement_stands_for_the_alteration_and_resistance_stands
     for_it, against = links(drug("temozolomide"), *given)
     assert (for_it.support.tier, for_it.against) == ("I-A", False)
     assert (against.support.tier, against.against) == ("II-C", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "drug_", "linked"),
+    [
+        ("T-DXd", "Trastuzumab", False),
+        ("T-DXd", "Trastuzumab Deruxtecan", True),
+        ("fam-trastuzumab deruxtecan-nxki", "Trastuzumab deruxtecan", True),
+        ("Herceptin", "Trastuzumab", True),
+        ("5-FU", "Fluorouracil", True),
+    ],
+)
+def test_an_antibody_s_conjugate_is_another_drug(text, drug_, linked):
+    assert bool(links(drug(text), said((drug_,)))) == linked
 
 
 def test_only_drugs_are_linked():

@@ -15,7 +15,7 @@ from app.cli import app
 from data.calls import SCHEMA, Calls
 from data.errors import KnowledgeError, VariantError
 from data.genomics import short_protein_change
-from data.io.maf import read_maf_cohort
+from data.io.maf import read_maf, read_maf_cohort
 from data.io.panel import read_panel, write_panel
 from data.io.vcf import read_vcf
 from data.store import AvatarStore
@@ -82,6 +82,22 @@ def test_mane_select_is_taken_before_a_longer_transcript(reference, tmp_path):
     gtf = write_gtf(tmp_path / "two.gtf", [other, mane])
     (made,) = build_panel(gtf, reference, ["TOY"]).panel.transcripts
     assert (made.name, made.chosen_as) == (mane.name, "MANE Select")
+
+
+def test_refseq_s_mark_of_mane_is_known(reference, tmp_path):
+    other = replace(toy(1, AHEAD), name="NM_1", chosen_as="longest coding")
+    gtf = write_gtf(tmp_path / "refseq.gtf", [other, toy(1, AHEAD)])
+    gtf.write_text("\ufeff" + gtf.read_text().replace("MANE_Select", "MANE Select") + "\n")
+    (made,) = build_panel(gtf, reference, ["TOY"]).panel.transcripts
+    assert made.is_mane
+
+
+def test_a_stop_codon_inside_a_coding_sequence_is_refused():
+    gene, at = toy(1), 585
+    bases = gene.bases[0][: at - 1] + "TGA" + gene.bases[0][at + 2 :]
+    assert (at - 580 + 37) % 3 == 0  # a codon begins there
+    with pytest.raises(ValueError, match="has a stop codon inside"):
+        replace(gene, bases=(bases,))
 
 
 def test_without_a_mark_the_longest_coding_transcript_is_taken_and_said(reference, tmp_path):
@@ -195,6 +211,7 @@ def test_without_a_build_nothing_is_looked_up(panel):
         ("GRCh37", "chr7", 140453136, "A", "T", "BRAF", "V600E"),
         ("GRCh38", "chr7", 140753336, "A", "G", "BRAF", "V600A"),  # by its codon
         ("GRCh38", "chr7", 140753337, "C", "G", "BRAF", "V600L"),
+        ("GRCh38", "chr7", 140753337, "c", "g", "BRAF", "V600L"),
         ("GRCh38", "chr17", 7675088, "C", "T", "TP53", "R175H"),
         ("GRCh38", "chr15", 90088606, "C", "T", "IDH2", "R172K"),
     ],
@@ -206,6 +223,39 @@ def test_hotspots_are_where_they_are_published_on_both_builds(
     done = annotate(calls_of((chromosome, position, reference, alternate), build=build), None)
     ((found, protein, by),) = told(done, "gene", "hgvs_protein", "annotated_by")
     assert (found, short_protein_change(protein), by) == (gene, name, INDEX)
+
+
+def test_a_silent_exchange_in_a_hotspot_codon_is_not_called_harmless():
+    """TP53 c.993G>A ends exon 9: the index knows no borders of exons."""
+    done = annotate(calls_of(("17", 7576853, "C", "T"), build="GRCh37"), None)
+    assert told(done, "consequence", "annotated_by") == [(None, None)]
+
+
+def test_a_file_of_another_build_is_not_named_where_it_fits_by_chance(panel):
+    bases = genome(1)
+    rows = [
+        ("21", AHEAD + p, b, "A" if b != "A" else "C")
+        for p, b in ((p, "ACGT"[p % 4]) for p in range(586, 646))
+    ]
+    assert sum(bases[p - 1 - AHEAD] == b for _, p, b, _ in rows) > 5
+    done = annotate(calls_of(*rows), panel)
+    assert {gene for (gene,) in told(done, "gene")} == {None}
+    assert done.contradicting > 30
+
+
+def test_a_maf_without_names_of_changes_is_named_and_keeps_its_own_where_nothing_is_known(tmp_path):
+    path = tmp_path / "bare.maf"
+    columns = ("Hugo_Symbol", "Chromosome", "Start_Position", "Reference_Allele", "Tumor_Seq_Allele2",
+               "Tumor_Sample_Barcode", "Variant_Classification", "NCBI_Build")  # fmt: skip
+    rows = [
+        ("IDH1", "2", "209113112", "C", "T", "T", "Missense_Mutation", "GRCh37"),
+        ("TTN", "2", "179400000", "C", "T", "T", "Missense_Mutation", "GRCh37"),
+    ]
+    path.write_text("\n".join("\t".join(row) for row in (columns, *rows)) + "\n")
+    done = annotate(read_maf(path), None)
+    assert told(done, "gene", "hgvs_protein", "annotated_by") == [
+        ("IDH1", "p.R132H", INDEX), ("TTN", None, "MAF"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("build", "position"), [("GRCh37", 1295228), ("GRCh38", 1295113)])

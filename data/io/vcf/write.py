@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import pysam
@@ -29,9 +30,7 @@ class Note:
     def line(self) -> bytes:
         """Its declaration in the header."""
         said = self.description.replace("\\", "\\\\").replace('"', '\\"')
-        return (
-            f'##INFO=<ID={PREFIX}{self.name},Number=A,Type=String,Description="{said}">\n'.encode()
-        )
+        return f'##INFO=<ID={PREFIX}{self.name},Number=A,Type=String,Description="{said}">'.encode()
 
 
 def annotate_vcf(
@@ -63,12 +62,15 @@ def _lines(
     declared = f"##INFO=<ID={PREFIX}".encode()
     with opened(source) as file:
         header = read_header(source, file)
+        parts = pieces(source, file)
+        first = next(parts, b"")
+        end = b"\r\n" if first.partition(b"\n")[0].endswith(b"\r") else b"\n"
         kept = (line.encode() for line in header.lines[:-1])
-        yield from (line + b"\n" for line in kept if not line.startswith(declared))
-        yield from (note.line for note in notes)
-        yield header.lines[-1].encode() + b"\n"
+        yield from (line + end for line in kept if not line.startswith(declared))
+        yield from (note.line + end for note in notes)
+        yield header.lines[-1].encode() + end
         number = 0
-        for piece in pieces(source, file):
+        for piece in chain([first], parts):
             for line in piece.splitlines(keepends=True):
                 if not line.strip():
                     continue
@@ -85,10 +87,13 @@ def _noted(line: bytes, notes: Sequence[Note], values: Sequence[Sequence[str | N
         if item != b"." and not item.startswith(PREFIX.encode())
     ]
     alternates = fields[4].count(b",") + 1
+    between = (
+        "," if len(values) <= alternates else "/"
+    )  # as VarScan parts what tumor and normal have
     for n, note in enumerate(notes):
         said = [allele[n] for allele in values] + [None] * (alternates - len(values))
         if any(said):
-            text = ",".join("." if value is None else _escaped(value) for value in said)
+            text = between.join("." if value is None else _escaped(value) for value in said)
             kept.append(f"{PREFIX}{note.name}={text}".encode())
     fields[7] = b";".join(kept) or b"."
     return b"\t".join(fields) + line[len(line.rstrip(b"\r\n")) :]
