@@ -1,10 +1,10 @@
 """Every survival family on real cohorts, on the same folds: discrimination, Brier score, calibration.
 
-    python benchmarks/survival.py [--repeats N] [COHORT ...]
+    python benchmarks/survival.py [--repeats N] [COHORT ... | external]
 
 Prints a table for each cohort (mean and standard deviation over folds), whether the stack keeps up with the
-best single model (0.005 of Uno's C, 0.002 of the integrated Brier score) and is no worse than Kaplan-Meier,
-and ends with one line of JSON. Cohorts of a local folder are left out where ``AVATAR_SHARED`` names none.
+best single model (0.005 of Uno's C, 0.002 of the integrated Brier score) and is no worse than Kaplan-Meier;
+then what models of TCGA's glioblastomas are worth on UPENN-GBM; and ends with one line of JSON. Cohorts of a local folder are left out where ``AVATAR_SHARED`` names none.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import argparse
 import json
 import time
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -20,10 +21,13 @@ from data.cohort import Cohort
 from data.errors import AvatarError
 from models.survival.families.registry import FAMILIES
 from pipelines.evaluate_survival import CrossValidated, cross_validate
-from pipelines.public_cohorts import LOCAL, PUBLIC
+from pipelines.public_cohorts import LOCAL, PUBLIC, tcga_glioblastoma, upenn_glioblastoma
+from pipelines.validate_survival import validate
 from pipelines.weights import shared_dir
 
 STACK, BASELINE = "stack", "Kaplan-Meier"
+EXTERNAL = "external"
+HORIZONS, MIDDLE, SHOWN = (6.0, 12.0, 18.0), 12.0, (0.3, 0.4, 0.5, 0.6)
 WITHIN_C, WITHIN_BRIER = 0.005, 0.002
 out, err = Console(), Console(stderr=True)
 
@@ -35,14 +39,69 @@ def main() -> None:
     asked.add_argument("--repeats", type=int, default=1)
     told = asked.parse_args()
     figures = []
-    for name in told.cohorts or (*PUBLIC, *LOCAL):
+    validated: list[dict[str, object]] = []
+    for name in told.cohorts or (*PUBLIC, *LOCAL, EXTERNAL):
         try:
+            if name == EXTERNAL:
+                validated = external()
+                continue
             cohort = PUBLIC[name]() if name in PUBLIC else LOCAL[name](shared_dir())
         except AvatarError as error:
             err.print(f"left out: {error}")
             continue
         figures.append(run(cohort, told.repeats))
-    print(json.dumps({"benchmark": "survival", "repeats": told.repeats, "cohorts": figures}))
+    print(
+        json.dumps(
+            {
+                "benchmark": "survival",
+                "repeats": told.repeats,
+                "cohorts": figures,
+                "external": validated,
+            }
+        )
+    )
+
+
+def external() -> list[dict[str, object]]:
+    """Models of TCGA's glioblastomas on UPENN's, by age, sex, IDH and MGMT."""
+    train, test = tcga_glioblastoma(shared_dir()), upenn_glioblastoma(shared_dir())
+    title = f"{train.name} ({len(train)}) to {test.name} ({len(test)} patients, all have died)"
+    scores = Table("family", "Harrell C", "Uno C", "IBS", "D-calibration p", title=title)
+    times = Table("family", "months", "predicted", "observed", "error", "slope", "ICI")
+    times.title = "Survival at times; 95 % intervals of a bootstrap over the test patients"
+    benefit = Table(
+        "family", *(f"{t:.0%}" for t in SHOWN), title="Net benefit by 12 months above a risk of"
+    )
+    figures: list[dict[str, object]] = []
+    for kind, family in FAMILIES.items():
+        if kind == BASELINE:
+            continue
+        with err.status(f"{kind} on {test.name}"):
+            found = validate(family(), train, test, HORIZONS)
+        scores.add_row(
+            kind,
+            found.harrell.words,
+            found.uno.words,
+            found.brier.words,
+            f"{found.d_calibration.p:.3f}",
+        )
+        for horizon, at in found.at.items():
+            alive = 1 - at.told.predicted, 1 - at.told.observed
+            words = (at.error.words, at.slope.words, at.ici.words)
+            times.add_row(kind, f"{horizon:g}", *(f"{a:.3f}" for a in alive), *words)
+        curve = found.at[MIDDLE].decision
+        shown = [int(np.argmin(np.abs(curve.thresholds - t))) for t in SHOWN]
+        benefit.add_row(
+            kind, *(f"{curve.model[n]:.3f} (all: {curve.everyone[n]:.3f})" for n in shown)
+        )
+        figures.append(
+            {"family": kind, "harrell": found.harrell.value, "uno": found.uno.value, "ibs": found.brier.value,
+             "error": {f"{h:g}": round(at.error.value, 4) for h, at in found.at.items()},
+             "ici": {f"{h:g}": round(at.ici.value, 4) for h, at in found.at.items()}}
+        )  # fmt: skip
+    for table in (scores, times, benefit):
+        out.print(table)
+    return figures
 
 
 def run(cohort: Cohort, repeats: int) -> dict[str, object]:

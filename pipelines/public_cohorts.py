@@ -116,13 +116,13 @@ def tcga_glioblastoma(folder: Path) -> Cohort:
 
 
 def upenn_glioblastoma(folder: Path) -> Cohort:
-    """Overall survival since surgery of UPENN-GBM, first scans; all of those whose days are told have died."""
+    """Overall survival since surgery of UPENN-GBM, scans before it; all whose days are told have died."""
     frame = _read(folder / "cohorts/UPENN-GBM_clinical_info_v2.1.csv")
     days = pd.to_numeric(frame["Survival_from_surgery_days_UPDATED"], errors="coerce")
     patient = frame["ID"].str.rsplit("_", n=1).str[0]
     frame = frame.assign(patient=patient, months=days / DAYS)
-    frame = frame[(days > 0) & (frame["Survival_Status"] == "Deceased")]
-    frame = frame.sort_values("ID").drop_duplicates("patient")
+    before_surgery = frame["ID"].str.endswith("_11")  # others are scans of a recurrence
+    frame = frame[(days > 0) & (frame["Survival_Status"] == "Deceased") & before_surgery]
     return _glioblastoma(
         "UPENN-GBM", frame, "Age_at_scan_years", "IDH1", "MGMT", frame["months"], np.ones(len(frame)),
         "patient",

@@ -7,12 +7,14 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lifelines import CoxPHFitter
 from sksurv.linear_model import CoxPHSurvivalAnalysis
 
 from data.cohort import Cohort, refuse_shared
 from data.errors import CohortError
 from models.survival.families.aft import LAWS, AcceleratedFailureTime
 from models.survival.families.cox import Cox
+from models.survival.families.coxnet import partial_likelihood
 from models.survival.families.forest import Forest
 from models.survival.families.kaplan_meier import KaplanMeier
 from models.survival.families.registry import FAMILIES
@@ -131,6 +133,15 @@ def test_the_kept_numbers_of_each_parametric_law_give_lifelines_own_curves():
     assert model.predict_survival(wide.covariates, times) == pytest.approx(told, abs=1e-6)
 
 
+def test_the_partial_likelihood_is_that_of_lifelines():
+    cohort = made(gaps=False)
+    model = Cox(penalizer=0.0).fit(cohort)
+    x, y = model.encoder_.transform(cohort.covariates), structured(cohort)
+    frame = pd.DataFrame(x).assign(time=y["time"], event=y["event"])
+    theirs = CoxPHFitter().fit(frame, "time", "event").log_likelihood_
+    assert partial_likelihood(x @ model.coefficients_, y) == pytest.approx(theirs, abs=1e-4)
+
+
 AML = {
     "Maintained": ((9, 13, 18, 23, 31, 34, 48), (13, 28, 45, 161)),
     "Nonmaintained": ((5, 5, 8, 8, 12, 23, 27, 30, 33, 43, 45), (16,)),
@@ -191,7 +202,7 @@ def test_weights_of_a_stack_are_those_of_the_least_brier_score():
     members = [KaplanMeier(), Cox(), Forest(trees=20)]
     curves = np.array([m.fit(cohort).predict_survival(cohort.covariates, grid) for m in members])
     curves[2] = np.sqrt(curves[2])  # a poor one
-    weights = brier_weights(curves, cohort, grid)
+    weights = brier_weights(curves, cohort, grid, np.zeros(3), shrinkage=0.0)
     assert weights.sum() == pytest.approx(1)
     assert (weights >= 0).all()
 
@@ -206,6 +217,17 @@ def test_weights_of_a_stack_are_those_of_the_least_brier_score():
     steps = [(a, b) for a in range(101) for b in range(101 - a)]
     least = min(brier(np.array([a, b, 100 - a - b]) / 100) for a, b in steps)
     assert brier(weights) <= least + 1e-9
+
+
+def test_few_events_leave_weights_near_those_they_are_drawn_to():
+    few, many = made(n=12, gaps=False), made(n=600, gaps=False)
+    toward, away = np.array([0.0, 0.5, 0.5]), []
+    for cohort in (few, many):
+        grid = event_grid(cohort, 10)
+        models = (KaplanMeier(), Cox(), Forest(trees=10, leaf=3))
+        curves = np.array([m.fit(cohort).predict_survival(cohort.covariates, grid) for m in models])
+        away.append(np.abs(brier_weights(curves, cohort, grid, toward) - toward).sum())
+    assert away[0] < away[1]
 
 
 @pytest.mark.parametrize(

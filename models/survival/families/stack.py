@@ -28,6 +28,8 @@ from models.survival.scores import censoring_weights, event_grid, stratified_fol
 MUCH = 1e4
 """Weight of the row that makes the weights sum to one."""
 TIMES = 20
+SHRINKAGE = 0.5
+"""Draws weights to equal ones of all but Kaplan-Meier where events are few (tried on four small cohorts)."""
 
 
 def usual_members() -> tuple[SurvivalEstimator, ...]:
@@ -67,7 +69,9 @@ class Stack(SurvivalEstimator):
                 curves[n, out] = fitted.predict_survival(
                     cohort.covariates[out], np.minimum(grid, fitted.domain_[1])
                 )
-        self.weights_ = brier_weights(curves, cohort, grid)
+        informed = np.array([member.kind != KaplanMeier.kind for member in members], float)
+        toward = informed / informed.sum() if informed.any() else np.full(len(members), 1.0)
+        self.weights_ = brier_weights(curves, cohort, grid, toward)
         self.fitted_ = [clone(member).fit(cohort, rng=rng) for member in members]
         self.domain_ = (0.0, float(cohort.time.max()))
         self.unit_ = cohort.unit
@@ -96,18 +100,28 @@ class Stack(SurvivalEstimator):
         raise NotImplementedError  # predict_survival does it all
 
 
-def brier_weights(curves: Floats, cohort: Cohort, times: Floats) -> Floats:
-    """(m,) weights of curves (m, n, t) that make the IPCW Brier score at all times together least."""
+def brier_weights(
+    curves: Floats, cohort: Cohort, times: Floats, toward: Floats, shrinkage: float = SHRINKAGE
+) -> Floats:
+    """(m,) weights of curves that make the IPCW Brier score at all times together least, drawn to given ones.
+
+    Args:
+        curves: (m, n, t) out-of-fold probabilities of m models.
+        cohort: the n patients.
+        times: (t,) of the grid.
+        toward: (m,) weights that few events leave standing.
+        shrinkage: of the squared distance to these, per event.
+    """
     alive = cohort.time[:, None] > times
-    seen = censoring_weights(cohort, times)
-    root = np.sqrt(seen).ravel()
+    root = np.sqrt(censoring_weights(cohort, times)).ravel()
     design = curves.reshape(len(curves), -1).T * root[:, None]
     target = alive.astype(float).ravel() * root
-    scale = np.sqrt(len(target))
-    gram = design.T @ design / scale  # the same least squares, as small as there are members
-    load = design.T @ target / scale
-    size = MUCH * np.abs(gram).max()
-    upper = np.linalg.cholesky(gram + 1e-9 * np.trace(gram) * np.eye(len(gram))).T
+    pull = shrinkage / cohort.events
+    gram = design.T @ design / len(target) + pull * np.eye(len(curves))
+    load = design.T @ target / len(target) + pull * toward
+    # the same least squares, as small as there are models
+    upper = np.linalg.cholesky(gram + 1e-12 * np.eye(len(gram))).T
     side = np.linalg.solve(upper.T, load)
+    size = MUCH * np.abs(gram).max()
     weights = nnls(np.vstack([upper, size * np.ones(len(gram))]), np.r_[side, size])[0]
     return np.asarray(weights / weights.sum())
