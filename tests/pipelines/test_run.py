@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import yaml
 from conftest import VCF, spoil_study, write_nifti
+from toy_gene import AHEAD, genome, toy, write_fasta, write_gtf
 
 from data.avatar import Avatar
 from data.errors import AvatarError, ImageError, SampleError, StudyError
+from data.io.panel import write_panel
 from data.store import AvatarStore
 from pipelines import check
 from pipelines.assemble import run_study
+from pipelines.panel import build_panel, panel_path
 from pipelines.simulate import simulate_avatar
 from pipelines.study_init import guess_study
 from pipelines.weights import add_weights, segmenter_of
@@ -267,3 +272,36 @@ def test_a_file_without_an_idh_call_leaves_idh_untested(make_study, store):
     avatar = run_study(folder, store)
     assert avatar.record.markers.idh_mutation == "untested"
     assert avatar.prior_class == "glioma"
+
+
+def test_a_bare_vcf_a_reference_and_fusions_go_all_the_way_into_the_avatar(make_study, store):
+    """A panel of the store names what the file does not; the spectrum needs the reference."""
+    folder = make_study(
+        fusions={"file": "fusions.tsv"},
+        variants={"file": "calls.vcf", "capture_mb": 1, "reference": "chr21.fa"},
+    )
+    fasta = write_fasta(folder / "chr21.fa", 1)
+    gtf = write_gtf(folder / "genes.gtf", [replace(toy(1, AHEAD), gene="EGFR")])
+    write_panel(panel_path(store, "GRCh38"), build_panel(gtf, fasta, ["EGFR"]).panel)
+    rows = [
+        ("chr21", AHEAD + 763, "A", "T"),
+        ("chr21", AHEAD + 587, genome(1)[586], "A"),
+    ]
+    head = VCF[: VCF.index("#CHROM")].replace("chr2,length=242193529", "chr21,length=46709983")
+    lines = [f"{c}\t{p}\t.\t{r}\t{a}\t.\tPASS\t.\tAD\t30,10" for c, p, r, a in rows]
+    columns = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tTUMOR"
+    (folder / "calls.vcf").write_text(head + "\n".join([columns, *lines]) + "\n")
+    (folder / "fusions.tsv").write_text("#gene1\tgene2\treading_frame\nKIF5B\tRET\tin-frame\n")
+    avatar = run_study(folder, store)
+    assert [v.protein_change for v in avatar.variants.variants][:1] == ["K52*"]
+    assert sum(avatar.burden.spectrum) == 2
+    assert avatar.burden.without_normal
+    assert [f.name for f in avatar.fusions] == ["KIF5B::RET"]
+    assert "KIF5B-RET fusion" in [i.alteration.name for i in avatar.interpretations]
+    told = next(p for p in avatar.provenance if p.step == "annotate")
+    assert {s.role for s in told.sources} >= {"variants", "index of the reference", "fusions"}
+    assert "1 genes" in told.settings["panel"]
+    assert "named by panel" in told.note
+    (folder / "fusions.tsv").unlink()
+    with pytest.raises(StudyError, match=r"fusions\.tsv, but there is no such file"):
+        run_study(folder, store)
