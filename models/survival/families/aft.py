@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from data.errors import CohortError
 from models.survival.families.base import Floats, SurvivalEstimator
-from models.survival.families.cox import MOST_TRIES, STRONGER
+from models.survival.families.cox import MOST_TRIES, STRONGER, crowding
 
 LAWS = {
     "Weibull": WeibullAFTFitter, "log-logistic": LogLogisticAFTFitter, "log-normal": LogNormalAFTFitter,
@@ -32,7 +32,7 @@ class AcceleratedFailureTime(SurvivalEstimator):
     """Covariates stretch time.
 
     Args:
-        penalizer: of the squared coefficients.
+        penalizer: of the squared coefficients; more where columns are many for the events.
     """
 
     kind: ClassVar[str] = "accelerated failure time"
@@ -47,7 +47,7 @@ class AcceleratedFailureTime(SurvivalEstimator):
         scale = float(np.median(time))  # so that the fits start near their end
         frame = pd.DataFrame(x).assign(time=time / scale, event=event)
         frame.columns = frame.columns.map(str)
-        self.penalizer_ = self.penalizer
+        self.penalizer_ = self.penalizer * crowding(x, event)
         for _ in range(MOST_TRIES):
             fitted = _converged(frame, self.penalizer_)
             if fitted:

@@ -17,6 +17,13 @@ from models.survival.families.base import Floats, SurvivalEstimator, at_times
 STRONGER = 10.0
 """Factor by which the penalty grows where a fit does not converge, as with about as many columns as events."""
 MOST_TRIES = 4
+PER_COLUMN = 10
+"""Events that a column should have (Peduzzi 1995)."""
+
+
+def crowding(x: Floats, event: NDArray[np.bool_]) -> float:
+    """1, or by how much events are too few for the columns."""
+    return max(1.0, PER_COLUMN * x.shape[1] / int(event.sum()))
 
 
 @final
@@ -24,7 +31,8 @@ class Cox(SurvivalEstimator):
     """Linear on the log hazard.
 
     Args:
-        penalizer: of the squared coefficients, per patient, on standardized columns.
+        penalizer: of the squared coefficients, per patient, on standardized columns; more where these are
+            many for the events.
     """
 
     kind: ClassVar[str] = "Cox"
@@ -37,7 +45,7 @@ class Cox(SurvivalEstimator):
         self, x: Floats, time: Floats, event: NDArray[np.bool_], rng: np.random.Generator
     ) -> None:
         frame = pd.DataFrame(x).assign(time=time, event=event)
-        self.penalizer_ = self.penalizer
+        self.penalizer_ = self.penalizer * crowding(x, event)
         for last in range(MOST_TRIES):
             fitter = CoxPHFitter(penalizer=self.penalizer_)
             try:
