@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -77,7 +77,8 @@ def cross_validate(
     seed: int = 0,
     on_step: Callable[[str, int, int], None] = lambda kind, done, total: None,
 ) -> dict[str, CrossValidated]:
-    """Every family on the same folds, stratified by the event.
+    """Every family on the same folds, stratified by the event; a level that no patient of a fit had counts as
+    not known.
 
     Args:
         cohort: the patients.
@@ -102,9 +103,10 @@ def cross_validate(
             train, test = cohort.take(~out), cohort.take(out)
             for kind, family in families.items():
                 model = family().fit(train, rng=np.random.default_rng((seed, repeat, number)))
-                found[kind].scores.append(score(model, train, test))
+                told = replace(test, covariates=model.encoder_.seen(test.covariates))
+                found[kind].scores.append(score(model, train, told))
                 if repeat == 0:
-                    _keep(found[kind], model, test, out, horizons)
+                    _keep(found[kind], model, told, out, horizons)
                 for member, weight in getattr(model, "shares", {}).items():
                     kept = found[kind].shares
                     kept[member] = kept.get(member, 0.0) + weight / (folds * repeats)

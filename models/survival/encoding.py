@@ -99,6 +99,16 @@ class Encoder:
             ready[column] = pd.Series(values, covariates.index)
         return pd.DataFrame(ready, index=covariates.index)
 
+    def seen(self, covariates: pd.DataFrame) -> pd.DataFrame:
+        """With levels that the fit had not as not known: for folds, whose other patients may have rare ones."""
+        told = covariates.copy()
+        for column in self.categories_:
+            named = _levels(told[column])
+            new = ~np.isin(named, [*self.levels_[column], UNKNOWN])
+            if new.any():
+                told[column] = told[column].where(~new)
+        return told
+
     def outside(self, covariates: pd.DataFrame) -> list[tuple[str, ...]]:
         """Of each patient, which numbers lie beyond those of all patients of the fit, in words."""
         found: list[list[str]] = [[] for _ in range(len(covariates))]

@@ -20,6 +20,7 @@ from models.survival.families.kaplan_meier import KaplanMeier
 from models.survival.families.registry import FAMILIES
 from models.survival.families.stack import Stack, brier_weights
 from models.survival.scores import event_grid, structured
+from pipelines.evaluate_survival import cross_validate
 
 QUICK = {"stack": lambda: Stack((KaplanMeier(), Cox(), Forest(trees=10)), folds=3)}
 """The stack with fewer members, since all are tried on their own."""
@@ -98,6 +99,17 @@ def test_older_patients_and_the_worse_group_have_the_higher_risk(model):
     risk = model.predict_risk(people)
     assert risk[1] > risk[0]
     assert risk[3] > risk[2] or model.kind == "Coxnet"  # which may leave the group out
+
+
+def test_a_level_of_one_patient_stops_no_fold():
+    cohort = made(gaps=False)
+    rare = cohort.covariates["group"].cat.add_categories("rare")
+    rare.iloc[7] = "rare"
+    frame = cohort.covariates.assign(group=rare)
+    odd = Cohort("odd", cohort.ids, frame, cohort.time, cohort.event, "months")
+    found = cross_validate(odd, {"Cox": Cox, "stack": QUICK["stack"]}, folds=4)
+    assert found["Cox"].mean("uno") > 0.55
+    assert np.isfinite(found["stack"].at_own_time).all()
 
 
 def test_a_gap_where_the_fit_had_none_is_filled_in():

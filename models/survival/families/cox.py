@@ -23,7 +23,7 @@ PER_COLUMN = 10
 
 def crowding(x: Floats, event: NDArray[np.bool_]) -> float:
     """1, or by how much events are too few for the columns."""
-    return max(1.0, PER_COLUMN * x.shape[1] / int(event.sum()))
+    return max(1.0, PER_COLUMN * float(x.shape[1]) / float(event.sum()))
 
 
 @final

@@ -66,9 +66,8 @@ class Stack(SurvivalEstimator):
             inside = cohort.take(~out)
             for n, member in enumerate(members):
                 fitted = clone(member).fit(inside, rng=rng)
-                curves[n, out] = fitted.predict_survival(
-                    cohort.covariates[out], np.minimum(grid, fitted.domain_[1])
-                )
+                told = fitted.encoder_.seen(cohort.covariates[out])
+                curves[n, out] = fitted.predict_survival(told, np.minimum(grid, fitted.domain_[1]))
         informed = np.array([member.kind != KaplanMeier.kind for member in members], float)
         toward = informed / informed.sum() if informed.any() else np.full(len(members), 1.0)
         self.weights_ = brier_weights(curves, cohort, grid, toward)
