@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data.cohort import Cohort, refuse_shared
 from data.errors import CohortError
@@ -44,7 +45,7 @@ class AtTime:
     """Calibration at one time.
 
     Args:
-        error: observed minus predicted probability to be alive, over all patients.
+        error: observed minus predicted probability to be without the event, over all patients.
     """
 
     told: AtHorizon
@@ -108,12 +109,10 @@ def validate(
         h: 1 - model.predict_survival(test.covariates, np.array([h]))[:, 0] for h in horizons
     }
     rows = [rng.integers(len(test), size=len(test)) for _ in range(draws)]
-    drawn = [test.drawn(own) for own in rows]
+    drawn = [(test.drawn(own), own) for own in rows]
 
-    def figure(told: Callable[[Cohort, np.ndarray], float]) -> Figure:
-        values = [told(cohort, own) for cohort, own in zip(drawn, rows, strict=True)]
-        low, high = np.nanquantile(values, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
-        return Figure(told(test, np.arange(len(test))), float(low), float(high))
+    def figure(told: Callable[[Cohort, NDArray[np.int64]], float]) -> Figure:
+        return _figure(told(test, np.arange(len(test))), [told(*one) for one in drawn])
 
     order = np.argsort(test.time)
     at_own = model.predict_survival(test.covariates, np.minimum(test.time[order], end))
@@ -125,7 +124,7 @@ def validate(
         figure(lambda cohort, own: uno(train, cohort, risk[own], until)),
         figure(lambda cohort, own: integrated_brier(train, cohort, curves[own], grid)),
         d_calibration(test, own_time),
-        {h: _at(test, event_by[h], h, figure) for h in horizons},
+        {h: _at(test, event_by[h], h, drawn) for h in horizons},
     )  # fmt: skip
 
 
@@ -133,20 +132,30 @@ def _at(
     test: Cohort,
     event_by: Floats,
     horizon: float,
-    figure: Callable[[Callable[[Cohort, np.ndarray], float]], Figure],
+    draws: Sequence[tuple[Cohort, NDArray[np.int64]]],
 ) -> AtTime:
-    def of(name: str) -> Figure:
-        return figure(
-            lambda cohort, own: float(getattr(at_horizon(cohort, event_by[own], horizon), name))
-        )
+    whole = at_horizon(test, event_by, horizon)
+    told = [found for cohort, own in draws if (found := _drawn(cohort, event_by[own], horizon))]
 
-    def error(cohort: Cohort, own: np.ndarray) -> float:
-        told = at_horizon(cohort, event_by[own], horizon)
-        return (
-            told.predicted - told.observed
-        )  # of the event, so that it is observed minus predicted survival
+    def figure(of: Callable[[AtHorizon], float]) -> Figure:
+        return _figure(of(whole), [of(found) for found in told])
 
     return AtTime(
-        at_horizon(test, event_by, horizon), figure(error), of("slope"), of("ici"),
+        whole, figure(lambda h: h.predicted - h.observed), figure(lambda h: h.slope), figure(lambda h: h.ici),
         decision_curve(test, event_by, horizon, THRESHOLDS),
     )  # fmt: skip
+
+
+def _drawn(cohort: Cohort, event_by: Floats, horizon: float) -> AtHorizon | None:
+    """None where a draw has too few events to say anything."""
+    try:
+        return at_horizon(cohort, event_by, horizon)
+    except CohortError:
+        return None
+
+
+def _figure(value: float, draws: Sequence[float]) -> Figure:
+    low, high = (
+        np.nanquantile(draws, ((1 - LEVEL) / 2, (1 + LEVEL) / 2)) if draws else (np.nan,) * 2
+    )
+    return Figure(value, float(low), float(high))
