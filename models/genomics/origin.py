@@ -43,6 +43,8 @@ ERROR = 0.005
 """Share of reads that are wrong, which keeps every share off 0 and 1."""
 SPREAD = 200.0
 """Reads that would scatter as much as mapping, and errors of purity and copies, do beside the counting."""
+LARGE = 1e9
+"""Minus this is the log density of what cannot be."""
 Floats = NDArray[np.float64]
 
 
@@ -112,9 +114,9 @@ def _by_reads(calls: Calls, copy_number: CopyNumber | None) -> list[Origin]:
     compared = _compared(alternate[at], depth[at], copies[at], purity)
     for n, fit, inherited, acquired in zip(at, *compared, strict=True):
         told = f"{alternate[n] / depth[n]:.0%} of reads at a purity of {purity:.0%} and {copies[n]:.1f} copies"
-        if fit < UNFIT and acquired >= TIMES:
+        if fit < UNFIT and acquired >= np.log(TIMES):
             found[n] = Origin("likely somatic", f"{told} fit no inherited variant")
-        elif fit >= UNFIT and inherited >= TIMES:
+        elif fit >= UNFIT and inherited >= np.log(TIMES):
             found[n] = Origin("likely germline", f"{told} fit an inherited variant")
         else:
             found[n] = Origin("open", f"no normal sample, and {told} fit both")
@@ -124,22 +126,19 @@ def _by_reads(calls: Calls, copy_number: CopyNumber | None) -> list[Origin]:
 def _compared(
     alternate: Floats, depth: Floats, copies: Floats, purity: float
 ) -> tuple[Floats, Floats, Floats]:
-    """Two-sided p of the inherited variant that fits best; how much likelier it is than a somatic one of every
-    tumor cell; and how much likelier any somatic one, of some cells too, is than it.
+    """Two-sided p of the inherited variant that fits best; log ratio of its density to that of a somatic one
+    of every tumor cell; and of any somatic one, of some cells too, to its own.
     """
     whole = np.clip(np.round(copies), 0, MOST_COPIES)
-    cells = purity * copies + DIPLOID * (1 - purity)
-    seen = alternate / depth
+    cells = np.maximum(purity * copies + DIPLOID * (1 - purity), ERROR)
+    seen, both_parents = alternate / depth, np.ones(len(depth))
     away = np.full(
         len(depth), np.inf
-    )  # of the inherited variant that fits best, in standard deviations
-    inherited, acquired = np.zeros(len(depth)), np.zeros(len(depth))
+    )  # in standard deviations, of the inherited one that fits best
+    inherited, acquired = np.full(len(depth), -LARGE), np.full(len(depth), -LARGE)
     for m in range(MOST_COPIES + 1):
         there = m <= whole
-        for share in (
-            (purity * m + 1 - purity) / cells,
-            np.ones(len(depth)),
-        ):  # from one parent, or both
+        for share in ((purity * m + 1 - purity) / cells, both_parents):
             distance, density = _likeness(seen, depth, share)
             away = np.where(there, np.minimum(away, np.abs(distance)), away)
             inherited = np.where(there, np.maximum(inherited, density), inherited)
@@ -147,17 +146,12 @@ def _compared(
             _, density = _likeness(seen, depth, purity * m / cells)
             acquired = np.where(there, np.maximum(acquired, density), acquired)
     _, any_share = _likeness(seen, depth, np.minimum(seen, purity * np.maximum(copies, 1) / cells))
-    least = np.finfo(float).tiny
-    return (
-        2 * norm.sf(away),
-        inherited / np.maximum(acquired, least),
-        any_share / np.maximum(inherited, least),
-    )
+    return 2 * norm.sf(away), inherited - acquired, any_share - inherited
 
 
 def _likeness(seen: Floats, depth: Floats, share: Floats) -> tuple[Floats, Floats]:
-    """Distance of shares of reads from an expected one in standard deviations, and the density there."""
+    """Distance of shares of reads from an expected one in standard deviations, and the log density there."""
     expected = np.clip(share, ERROR, 1 - ERROR)
     deviation = np.sqrt(expected * (1 - expected) * (1 / depth + 1 / SPREAD))
     distance = (seen - expected) / deviation
-    return distance, norm.pdf(distance) / deviation
+    return distance, norm.logpdf(distance) - np.log(deviation)
