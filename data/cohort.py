@@ -91,11 +91,6 @@ class Cohort:
         """Patients with the event itself."""
         return int((self.event == 1).sum())
 
-    @property
-    def has_competing(self) -> bool:
-        """Whether any patient had a competing event."""
-        return bool((self.event == 2).any())
-
     def take(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> Cohort:
         """Some of the patients, by number or mask."""
         return replace(

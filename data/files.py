@@ -1,13 +1,16 @@
-"""Files written so that a crash leaves either the old content or the new, never half of one."""
+"""Files written so that a crash leaves the old content or the new; texts read whether gzipped or not."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO, cast
 
 
 @contextmanager
@@ -36,6 +39,17 @@ def is_gzipped(path: Path) -> bool:
     """By a file's first bytes."""
     with path.open("rb") as stream:
         return stream.read(2) == b"\x1f\x8b"
+
+
+UNREADABLE = (OSError, EOFError, UnicodeDecodeError, zlib.error)
+"""What reading a text, gzipped or not, raises where it is damaged or none."""
+
+
+def open_text(path: Path) -> TextIO:
+    """A text in UTF-8, with or without a byte order mark, gzipped or not; line ends stay as they are."""
+    if is_gzipped(path):
+        return cast(TextIO, gzip.open(path, "rt", newline="", encoding="utf-8-sig"))
+    return path.open(newline="", encoding="utf-8-sig")
 
 
 def sha256_file(path: Path) -> str:

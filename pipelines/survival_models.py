@@ -155,9 +155,9 @@ def predict(
     frame = read_covariates(patients, kinds, about["id"])
     end = saved.model.domain_[1]
     asked = np.array(times or [end * n / 4 for n in (1, 2, 3)])
-    curves = saved.model.predict_survival(frame, asked)
     grid = np.linspace(0.0, end, MEDIAN_TIMES)
-    whole = saved.model.predict_survival(frame, grid)
+    told = saved.model.predict_survival(frame, np.r_[asked, grid])
+    curves, whole = told[:, : len(asked)], told[:, len(asked) :]
     outside = saved.model.encoder_.outside(frame)
     found = []
     for n, (unknown, beyond) in enumerate(zip(unknown_of(frame), outside, strict=True)):

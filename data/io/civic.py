@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import get_args
 
 from data.errors import KnowledgeError
 from data.evidence import Effect, Level, Statement
-from data.files import is_gzipped
+from data.files import UNREADABLE, open_text
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "variant": ("variant", "molecular_profile"),
@@ -96,11 +95,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
             f"{path}: is larger than {MAX_BYTES:,} bytes, which CIViC's files are not"
         )
     try:
-        with (
-            gzip.open(path, "rt", newline="", encoding="utf-8-sig")
-            if is_gzipped(path)
-            else path.open(newline="", encoding="utf-8-sig") as file
-        ):
+        with open_text(path) as file:
             reader = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
             names = {
                 column: next((n for n in given if n in (reader.fieldnames or ())), None)
@@ -120,7 +115,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
                 told = {c: row[n or ""].strip() for c, n in names.items()}
                 found.append(told | {"gene": row["gene"].strip() if has_gene else ""})
             return found
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+    except (*UNREADABLE, csv.Error) as error:
         raise KnowledgeError(f"{path}: cannot be read ({error}); download it again") from error
 
 

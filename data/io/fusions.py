@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import re
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from data.errors import VariantError
-from data.files import is_gzipped
+from data.files import UNREADABLE, open_text
 from data.fusions import Frame, Fusion
 
 MAX_BYTES = 200_000_000
@@ -75,16 +73,12 @@ def read_fusions(path: Path, sample: str | None = None) -> tuple[Fusion, ...]:
     if path.stat().st_size > MAX_BYTES:
         raise VariantError(f"{path}: is larger than {MAX_BYTES:,} bytes; give one tumor's fusions")
     try:
-        with (
-            gzip.open(path, "rt", newline="", encoding="utf-8-sig")
-            if is_gzipped(path)
-            else path.open(newline="", encoding="utf-8-sig") as file
-        ):
+        with open_text(path) as file:
             reader = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
             names = [name.removeprefix("#") for name in reader.fieldnames or ()]
             reader.fieldnames = names
             rows = list(reader)
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error, csv.Error) as error:
+    except (*UNREADABLE, csv.Error) as error:
         raise VariantError(f"{path}: cannot be read ({error}); export it again") from error
     layout = next((one for one in LAYOUTS if set(one.genes) <= set(names)), None)
     if layout is None:

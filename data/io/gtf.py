@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from data.errors import KnowledgeError
-from data.files import is_gzipped
+from data.files import UNREADABLE, open_text
 from data.genome import CHROMOSOMES, plain, refseq_chromosome
 from data.genomics import Build
 
@@ -65,7 +63,7 @@ def read_gtf(path: Path, wanted: Callable[[str], bool]) -> Annotation:
         if line.startswith("#"):
             comments.append(line)
             continue
-        fields = line.rstrip("\n").split("\t")
+        fields = line.rstrip("\r\n").split("\t")
         if len(fields) != FIELDS:
             raise KnowledgeError(
                 f"{path}: line {number} has {len(fields)} columns where a GTF has {FIELDS}; give a GTF, whole "
@@ -99,13 +97,9 @@ def read_gtf(path: Path, wanted: Callable[[str], bool]) -> Annotation:
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
-        with (
-            gzip.open(path, "rt", encoding="utf-8-sig")
-            if is_gzipped(path)
-            else path.open(encoding="utf-8-sig") as file
-        ):
+        with open_text(path) as file:
             yield from ((n, line) for n, line in enumerate(file, 1) if line.strip())
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+    except UNREADABLE as error:
         raise KnowledgeError(f"{path}: cannot be read ({error}); download it again") from error
 
 

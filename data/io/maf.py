@@ -19,7 +19,7 @@ from pandas.errors import ParserError, ParserWarning
 
 from data.calls import FROM_MAF, SCHEMA, Calls
 from data.errors import VariantError
-from data.files import is_gzipped
+from data.files import UNREADABLE, is_gzipped
 from data.genome import length_of
 from data.genomics import Build
 from data.io.consequences import consequence_of
@@ -131,7 +131,7 @@ def maf_frame(path: Path) -> pd.DataFrame:
                 quoting=csv.QUOTE_NONE, index_col=False,
                 compression="gzip" if is_gzipped(path) else None,
             )  # fmt: skip
-    except (ParserError, ParserWarning, EOFError, OSError, ValueError) as error:
+    except (*UNREADABLE, ParserError, ParserWarning, ValueError) as error:
         words = " ".join(str(error).split())[:200]
         raise VariantError(
             f"{path}: not a readable MAF ({words}); check that it is complete"

@@ -12,6 +12,7 @@ from pandas.errors import EmptyDataError, ParserError, ParserWarning
 
 from data.copy_number import Segment
 from data.errors import VariantError
+from data.files import UNREADABLE
 from data.genome import CHROMOSOMES, length_of, plain
 from data.genomics import Build
 
@@ -71,15 +72,7 @@ def _frame(path: Path) -> pd.DataFrame:
         with warnings.catch_warnings():
             warnings.simplefilter("error", ParserWarning)  # of a row that is longer than the header
             frame = pd.read_csv(path, sep="\t", comment="#", dtype=str, index_col=False)
-    except (
-        ParserError,
-        ParserWarning,
-        EmptyDataError,
-        UnicodeDecodeError,
-        OSError,
-        EOFError,
-        ValueError,
-    ) as error:
+    except (*UNREADABLE, ParserError, ParserWarning, EmptyDataError, ValueError) as error:
         raise VariantError(f"{path}: is no table of segments ({error}); export it again") from error
     names = {str(name).strip().lower(): name for name in frame.columns}
     found = {k: next((names[n] for n in known if n in names), None) for k, known in COLUMNS.items()}

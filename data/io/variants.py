@@ -7,7 +7,7 @@ from pathlib import Path
 
 from data.calls import Calls
 from data.errors import VariantError
-from data.files import is_gzipped
+from data.files import UNREADABLE, is_gzipped
 from data.genomics import Build
 from data.io.maf import read_maf
 from data.io.vcf import read_vcf
@@ -41,5 +41,5 @@ def _is_maf(path: Path) -> bool:
     try:
         with gzip.open(path) if is_gzipped(path) else path.open("rb") as file:
             return b"Hugo_Symbol" in file.read(HEAD).split(b"##fileformat=VCF")[0]
-    except (OSError, EOFError):
+    except UNREADABLE:
         return False

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lifelines import CoxPHFitter
+from lifelines.exceptions import ConvergenceError
 from sksurv.linear_model import CoxPHSurvivalAnalysis
 
 from data.cohort import Cohort, refuse_shared
 from data.errors import CohortError
 from models.survival.families.aft import LAWS, AcceleratedFailureTime
 from models.survival.families.cox import Cox
-from models.survival.families.coxnet import partial_likelihood
+from models.survival.families.coxnet import Coxnet, partial_likelihood
 from models.survival.families.forest import Forest
 from models.survival.families.kaplan_meier import KaplanMeier
 from models.survival.families.registry import FAMILIES
@@ -91,12 +92,13 @@ def test_a_level_never_seen_and_a_covariate_that_is_gone_are_refused_by_name(mod
 
 
 def test_older_patients_and_the_worse_group_have_the_higher_risk(model):
-    if model.kind == "Kaplan-Meier":
-        return
     people = pd.DataFrame({
         "age": [45.0, 75.0, 60.0, 60.0], "noise": [0.0] * 4, "group": pd.Categorical(["a", "a", "a", "b"]),
     })  # fmt: skip
     risk = model.predict_risk(people)
+    if model.kind == "Kaplan-Meier":
+        assert np.ptp(risk) == 0  # everyone has the same curve
+        return
     assert risk[1] > risk[0]
     assert risk[3] > risk[2] or model.kind == "Coxnet"  # which may leave the group out
 
@@ -110,6 +112,34 @@ def test_a_level_of_one_patient_stops_no_fold():
     found = cross_validate(odd, {"Cox": Cox, "stack": QUICK["stack"]}, folds=4)
     assert found["Cox"].mean("uno") > 0.55
     assert np.isfinite(found["stack"].at_own_time).all()
+
+
+@pytest.mark.parametrize(
+    ("family", "inside", "error"),
+    [
+        (Cox, "models.survival.families.cox.CoxPHFitter.fit", ConvergenceError("test")),
+        (
+            AcceleratedFailureTime,
+            "models.survival.families.aft.WeibullAFTFitter.fit",
+            ConvergenceError("test"),
+        ),
+        (
+            Coxnet,
+            "models.survival.families.coxnet.CoxnetSurvivalAnalysis.fit",
+            ArithmeticError("test"),
+        ),
+    ],
+)
+def test_a_model_that_does_not_converge_says_so(family, inside, error, monkeypatch):
+    def fails(*_, **__):
+        raise error
+
+    monkeypatch.setattr(inside, fails)
+    if family is AcceleratedFailureTime:
+        for law in ("LogLogistic", "LogNormal"):
+            monkeypatch.setattr(inside.replace("Weibull", law), fails)
+    with pytest.raises(CohortError, match="converge"):
+        family().fit(made())
 
 
 def test_a_gap_where_the_fit_had_none_is_filled_in():

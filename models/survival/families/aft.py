@@ -8,15 +8,14 @@ from typing import Any, ClassVar, final
 import numpy as np
 import pandas as pd
 from lifelines import LogLogisticAFTFitter, LogNormalAFTFitter, WeibullAFTFitter
-from lifelines.exceptions import ConvergenceError
 from numpy.typing import NDArray
 from scipy.special import expit
 from scipy.stats import norm
 from typing_extensions import override
 
 from data.errors import CohortError
-from models.survival.families.base import Floats, SurvivalEstimator
-from models.survival.families.cox import MOST_TRIES, STRONGER, crowding
+from models.survival.families.base import EncodedEstimator, Floats
+from models.survival.families.cox import NOT_FITTED, penalties
 
 LAWS = {
     "Weibull": WeibullAFTFitter, "log-logistic": LogLogisticAFTFitter, "log-normal": LogNormalAFTFitter,
@@ -28,7 +27,7 @@ PARAMETERS = {
 
 
 @final
-class AcceleratedFailureTime(SurvivalEstimator):
+class AcceleratedFailureTime(EncodedEstimator):
     """Covariates stretch time.
 
     Args:
@@ -47,16 +46,15 @@ class AcceleratedFailureTime(SurvivalEstimator):
         scale = float(np.median(time))  # so that the fits start near their end
         frame = pd.DataFrame(x).assign(time=time / scale, event=event)
         frame.columns = frame.columns.map(str)
-        self.penalizer_ = self.penalizer * crowding(x, event)
-        for _ in range(MOST_TRIES):
-            fitted = _converged(frame, self.penalizer_)
+        for penalizer in penalties(self.penalizer, x, event):
+            fitted = _converged(frame, penalizer)
             if fitted:
                 break
-            self.penalizer_ *= STRONGER
         else:
             raise CohortError(
                 "no accelerated failure time model converges; leave it out, or take fewer covariates"
             )
+        self.penalizer_ = penalizer
         self.law_ = min(fitted, key=lambda name: fitted[name].AIC_)
         place, shape = (fitted[self.law_].params_[name] for name in PARAMETERS[self.law_])
         self.coefficients_ = np.array([place[str(n)] for n in range(x.shape[1])])  # lifelines sorts
@@ -88,6 +86,6 @@ def _converged(frame: pd.DataFrame, penalizer: float) -> dict[str, Any]:
                 found[name] = law(penalizer=penalizer).fit(
                     frame, duration_col="time", event_col="event"
                 )
-        except (ConvergenceError, ValueError, np.linalg.LinAlgError):
+        except NOT_FITTED:
             continue
     return found

@@ -10,8 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
+from typing_extensions import override
 
-from data.cohort import Cohort
+from data.cohort import Cohort, TimeUnit
 from data.errors import CohortError
 from models.survival.encoding import Encoder
 
@@ -26,7 +27,11 @@ class SurvivalEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lea
     """
 
     kind: ClassVar[str]
+    encoder_: Encoder
+    domain_: tuple[float, float]
+    unit_: TimeUnit
 
+    @abstractmethod
     def fit(self, cohort: Cohort, *, rng: np.random.Generator | None = None) -> Self:
         """Learn from all patients of a cohort.
 
@@ -37,6 +42,29 @@ class SurvivalEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lea
         Raises:
             CohortError: too few events, or covariates that cannot be used.
         """
+
+    @abstractmethod
+    def predict_survival(self, covariates: pd.DataFrame, times: Floats) -> Floats:
+        """(n, t) probabilities to be without the event at each time: in [0, 1], never rising, 1 at time 0.
+
+        Raises:
+            CohortError: a time outside ``domain_``, or covariates that the model was not fitted for.
+        """
+
+    def predict_risk(self, covariates: pd.DataFrame, until: float | None = None) -> Floats:
+        """(n,) time lost up to ``until`` (the end of the domain): the higher, the sooner the event."""
+        end = self.domain_[1] if until is None else until
+        times = np.linspace(0.0, end, RISK_TIMES)
+        curves = self.predict_survival(covariates, times)
+        return np.asarray(end - np.trapezoid(curves, times, axis=1))
+
+
+class EncodedEstimator(SurvivalEstimator):
+    """A model of encoded covariates: a family says how it is fitted to them, and its curves."""
+
+    @override
+    def fit(self, cohort: Cohort, *, rng: np.random.Generator | None = None) -> Self:
+        """Encode, then fit."""
         if cohort.events < 2:
             raise CohortError(f"{cohort.name}: has {cohort.events} events; at least 2 are needed")
         cohort = in_order(cohort)
@@ -51,12 +79,9 @@ class SurvivalEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lea
         )
         return self
 
+    @override
     def predict_survival(self, covariates: pd.DataFrame, times: Floats) -> Floats:
-        """(n, t) probabilities to be without the event at each time: in [0, 1], never rising, 1 at time 0.
-
-        Raises:
-            CohortError: a time outside ``domain_``, or covariates that the model was not fitted for.
-        """
+        """The family's curves, held to what a curve is."""
         check_is_fitted(self, "domain_")
         times = np.asarray(times, float)
         low, high = self.domain_
@@ -72,13 +97,6 @@ class SurvivalEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lea
         curves = np.empty_like(told)
         curves[:, order] = told
         return curves
-
-    def predict_risk(self, covariates: pd.DataFrame, until: float | None = None) -> Floats:
-        """(n,) time lost up to ``until`` (the end of the domain): the higher, the sooner the event."""
-        end = self.domain_[1] if until is None else until
-        times = np.linspace(0.0, end, RISK_TIMES)
-        curves = self.predict_survival(covariates, times)
-        return np.asarray(end - np.trapezoid(curves, times, axis=1))
 
     @abstractmethod
     def _fit(

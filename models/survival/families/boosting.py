@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from sksurv.ensemble import GradientBoostingSurvivalAnalysis
 from typing_extensions import override
 
-from models.survival.families.base import Floats, SurvivalEstimator, at_times, outcome
+from models.survival.families.base import EncodedEstimator, Floats, at_times, outcome
 from models.survival.families.forest import SEEDS
 
 
 @final
-class Boosting(SurvivalEstimator):
+class Boosting(EncodedEstimator):
     """Small trees, one after another.
 
     Args:

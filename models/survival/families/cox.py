@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import ClassVar, final
 
 import numpy as np
@@ -12,22 +13,26 @@ from lifelines.exceptions import ConvergenceError
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from models.survival.families.base import Floats, SurvivalEstimator, at_times
+from data.errors import CohortError
+from models.survival.families.base import EncodedEstimator, Floats, at_times
 
 STRONGER = 10.0
 """Factor by which the penalty grows where a fit does not converge, as with about as many columns as events."""
 MOST_TRIES = 4
+NOT_FITTED = (ConvergenceError, ValueError, np.linalg.LinAlgError)
+"""What lifelines raises where a fit does not converge."""
 PER_COLUMN = 10
 """Events that a column should have (Peduzzi 1995)."""
 
 
-def crowding(x: Floats, event: NDArray[np.bool_]) -> float:
-    """1, or by how much events are too few for the columns."""
-    return max(1.0, PER_COLUMN * float(x.shape[1]) / float(event.sum()))
+def penalties(usual: float, x: Floats, event: NDArray[np.bool_]) -> Iterator[float]:
+    """To be tried until a fit converges: more than usual where events are too few for the columns."""
+    crowding = max(1.0, PER_COLUMN * float(x.shape[1]) / float(event.sum()))
+    yield from (usual * crowding * STRONGER**n for n in range(MOST_TRIES))
 
 
 @final
-class Cox(SurvivalEstimator):
+class Cox(EncodedEstimator):
     """Linear on the log hazard.
 
     Args:
@@ -45,18 +50,20 @@ class Cox(SurvivalEstimator):
         self, x: Floats, time: Floats, event: NDArray[np.bool_], rng: np.random.Generator
     ) -> None:
         frame = pd.DataFrame(x).assign(time=time, event=event)
-        self.penalizer_ = self.penalizer * crowding(x, event)
-        for last in range(MOST_TRIES):
-            fitter = CoxPHFitter(penalizer=self.penalizer_)
+        for penalizer in penalties(self.penalizer, x, event):
+            fitter = CoxPHFitter(penalizer=penalizer)
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # of rare levels and flat steps
                     fitter.fit(frame, duration_col="time", event_col="event")
                 break
-            except (ConvergenceError, ValueError, np.linalg.LinAlgError):
-                if last == MOST_TRIES - 1:
-                    raise
-                self.penalizer_ *= STRONGER
+            except NOT_FITTED:
+                continue
+        else:
+            raise CohortError(
+                "Cox's model does not converge; leave it out, or take fewer covariates"
+            )
+        self.penalizer_ = penalizer
         self.coefficients_ = fitter.params_.to_numpy(float)
         center = fitter._norm_mean.to_numpy(float)
         hazard = fitter.baseline_cumulative_hazard_

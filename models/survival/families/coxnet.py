@@ -11,7 +11,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sksurv.linear_model import CoxnetSurvivalAnalysis
 from typing_extensions import override
 
-from models.survival.families.base import Floats, SurvivalEstimator, at_times, outcome
+from data.errors import CohortError
+from models.survival.families.base import EncodedEstimator, Floats, at_times, outcome
 
 INNER_FOLDS, STRENGTHS = 3, 20
 LEAST_RATIOS = (0.01, 0.05, 0.3)
@@ -19,7 +20,7 @@ LEAST_RATIOS = (0.01, 0.05, 0.3)
 
 
 @final
-class Coxnet(SurvivalEstimator):
+class Coxnet(EncodedEstimator):
     """Sparse and linear on the log hazard.
 
     Args:
@@ -45,8 +46,11 @@ class Coxnet(SurvivalEstimator):
                     self.model_ = self._chosen(x, y, fold, least)
                     break
                 except ArithmeticError:  # the weakest strengths overflow
-                    if least == LEAST_RATIOS[-1]:
-                        raise
+                    continue
+            else:
+                raise CohortError(
+                    "Coxnet does not converge; leave it out, or take fewer covariates"
+                )
         self.alpha_ = float(self.model_.alphas_[-1])
 
     def _chosen(

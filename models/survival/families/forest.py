@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from sksurv.ensemble import RandomSurvivalForest
 from typing_extensions import override
 
-from models.survival.families.base import Floats, SurvivalEstimator, at_times, outcome
+from models.survival.families.base import EncodedEstimator, Floats, at_times, outcome
 
 SEEDS = 2**31 - 1
 
 
 @final
-class Forest(SurvivalEstimator):
+class Forest(EncodedEstimator):
     """Trees by the log-rank test, averaged.
 
     Args:

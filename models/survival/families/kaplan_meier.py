@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from sksurv.nonparametric import kaplan_meier_estimator
 from typing_extensions import override
 
-from models.survival.families.base import Floats, SurvivalEstimator, at_times
+from models.survival.families.base import EncodedEstimator, Floats, at_times
 
 
 @final
-class KaplanMeier(SurvivalEstimator):
+class KaplanMeier(EncodedEstimator):
     """Product-limit estimate (Kaplan and Meier 1958)."""
 
     kind: ClassVar[str] = "Kaplan-Meier"

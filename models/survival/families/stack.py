@@ -10,7 +10,6 @@ from typing import ClassVar, final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.optimize import nnls
 from sklearn.base import clone
 from typing_extensions import override
@@ -29,7 +28,7 @@ MUCH = 1e4
 """Weight of the row that makes the weights sum to one."""
 TIMES = 20
 SHRINKAGE = 0.5
-"""Draws weights to equal ones of all but Kaplan-Meier where events are few (tried on four small cohorts)."""
+"""Draws weights to equal ones of all but Kaplan-Meier where events are few; a choice."""
 
 
 def usual_members() -> tuple[SurvivalEstimator, ...]:
@@ -87,16 +86,6 @@ class Stack(SurvivalEstimator):
     def shares(self) -> dict[str, float]:
         """Each member's weight, by its kind."""
         return {m.kind: float(w) for m, w in zip(self.fitted_, self.weights_, strict=True)}
-
-    @override
-    def _fit(
-        self, x: Floats, time: Floats, event: NDArray[np.bool_], rng: np.random.Generator
-    ) -> None:
-        raise NotImplementedError  # fit does it all
-
-    @override
-    def _survival(self, x: Floats, times: Floats) -> Floats:
-        raise NotImplementedError  # predict_survival does it all
 
 
 def brier_weights(
