@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -380,19 +381,38 @@ def samples_followed(folder: Path) -> None:
 
 
 @train_app.command("survival")
-def train_survival(cohort: Path, output: Path) -> None:
-    """Fit the glioma survival model on the TCGA table and write it as JSON."""
-    from pipelines.fit_survival import fit_survival
+def train_survival(
+    name: Annotated[str, typer.Argument(help="A configuration of configs/survival.")],
+    table: Annotated[Path, typer.Argument(help="CSV or Parquet that the configuration describes.")],
+    validation: Annotated[
+        Path | None, typer.Option(help="Table of the validation cohort, where it names one.")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Folder for NAME.json and NAME.md.")] = Path(),
+    seed: Annotated[int, typer.Option(help="Of folds and draws.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Fit a shipped survival model, measure it, and write it with its model card."""
+    from pipelines.model_card import model_card
+    from pipelines.ship_survival import ship
 
     with Progress(console=err) as bar:
-        task = bar.add_task("bootstrap fits", total=None)
-        model = fit_survival(
-            cohort, on_step=lambda done, total: bar.update(task, completed=done, total=total)
-        )
-    replace_atomically(output, (model.model_dump_json() + "\n").encode())
+        task = bar.add_task("fits", total=None)
+        made = ship(
+            name, table, validation=validation, seed=seed,
+            on_step=lambda step, done, total: bar.update(
+                task, description=step, completed=done, total=total
+            ),
+        )  # fmt: skip
+    model = made.model
+    replace_atomically(output / f"{name}.json", (model.model_dump_json() + "\n").encode())
+    replace_atomically(output / f"{name}.md", model_card(made).encode())
+    if as_json:
+        typer.echo(json.dumps({"model": str(output / f"{name}.json"), "patients": model.patients,
+                               "events": model.events, "harrell": model.concordance_out_of_fold}))  # fmt: skip
+        return
     out.print(
-        f"{model.patients} patients, {model.events} deaths, out-of-fold concordance "
-        f"{model.concordance_out_of_fold}"
+        f"{output / name}.json and .md: {model.patients} patients, {model.events} events, out-of-fold "
+        f"concordance {model.concordance_out_of_fold}"
     )
 
 

@@ -36,7 +36,16 @@ pages = [
         url_path="genomics",
     ),
     st.Page(
+        SCREENS / "survival.py",
+        title="Survival",
+        icon=":material/monitor_heart:",
+        url_path="survival",
+    ),
+    st.Page(
         SCREENS / "simulate.py", title="Simulate", icon=":material/timeline:", url_path="simulate"
+    ),
+    st.Page(
+        SCREENS / "research.py", title="Research", icon=":material/science:", url_path="research"
     ),
 ]
 page = st.navigation(pages, position="top")

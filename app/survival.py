@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -29,11 +30,27 @@ HorizonsOption = Annotated[
 SeedOption = Annotated[int, typer.Option(help="Of folds and fits.")]
 
 
+@app.command("sample")
+def sample_(
+    name: Annotated[
+        str, typer.Argument(help="GBSG2, WHAS500, veterans, GSE7390, AIDS, lung, rossi.")
+    ],
+    folder: Annotated[Path, typer.Argument(help="Where to write NAME.csv and NAME.yaml.")],
+) -> None:
+    """A public cohort as a table with its data dictionary, to try things on."""
+    from pipelines.public_cohorts import write_public
+
+    out.print(f"wrote {write_public(name, folder)}")
+
+
 @app.command("fit")
 def fit_(
     dictionary: DictionaryArgument,
     family: Annotated[str, typer.Option(help="Of the models that 'evaluate' lists.")] = "stack",
     name: Annotated[str | None, typer.Option(help="Of the model; the cohort's without.")] = None,
+    refits: Annotated[
+        int, typer.Option(help="To drawn patients, for the bands: 20 or more, or 0 for none.")
+    ] = 50,
     seed: SeedOption = 0,
     store: StoreOption = DEFAULT_STORE,
     as_json: JsonOption = False,
@@ -41,8 +58,15 @@ def fit_(
     """Fit a model to all patients of a cohort, and keep it in the store as one file."""
     from pipelines.survival_models import fit_and_keep
 
-    with err.status(f"Fitting {family}"):
-        path, about = fit_and_keep(dictionary, family, store, name=name, seed=seed)
+    with Progress(console=err) as bar:
+        task = bar.add_task(f"fitting {family}", total=None)
+
+        def shown(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, description="refits for the band")
+
+        path, about = fit_and_keep(
+            dictionary, family, store, name=name, refits=refits, seed=seed, on_step=shown
+        )  # fmt: skip
     if as_json:
         typer.echo(json.dumps({"model": str(path)} | about, indent=1))
         return
@@ -115,16 +139,21 @@ def _calibration(told: dict[str, Any], unit: str) -> Table:
 
 @app.command("predict")
 def predict_(
-    model: Annotated[str, typer.Argument(help="Name of a model in the store, or its file.")],
+    model: Annotated[
+        str, typer.Argument(help="Of the store, shipped ('avatar survival models'), or a file.")
+    ],
     patients: Annotated[Path, typer.Argument(help="CSV or Parquet with the model's covariates.")],
     at: HorizonsOption = None,
+    lived: Annotated[
+        float, typer.Option(help="Time that the patients have lived already, in the model's unit.")
+    ] = 0.0,
     store: StoreOption = DEFAULT_STORE,
     as_json: JsonOption = False,
 ) -> None:
     """Each patient's survival at times and median; no number for who is unlike all of the fit's patients."""
     from pipelines.survival_models import predict
 
-    about, found = predict(model, patients, store, tuple(at or ()))
+    about, found = predict(model, patients, store, tuple(at or ()), lived=lived)
     if as_json:
         rows = [one.row() for one in found]
         typer.echo(json.dumps({"model": about, "patients": rows}, indent=1, allow_nan=False))
@@ -133,6 +162,7 @@ def predict_(
     title = (
         f"{about['family']} on {about['cohort']} ({about['patients']} patients, {about['events']} events): "
         f"probability of no {about['event']}"
+        + (f", having lived {lived:g} {about['unit']}" if lived else "")
     )
     unit = about["unit"]
     table = Table("patient", *(f"at {h:g} {unit}" for h in horizons), f"median ({unit})", "remarks")
@@ -140,11 +170,59 @@ def predict_(
     for one in found:
         table.add_row(escape(one.id), *_cells(one, horizons), escape(one.remark) or "-")
     out.print(table)
-    out.print("Research use only; the curves' uncertainty is not told yet.")
+    out.print(
+        "In brackets: the 90 % band of the model's curve, at each time by itself; not the spread of single "
+        "patients. Research use only."
+    )
 
 
 def _cells(one: Predicted, horizons: list[float]) -> list[str]:
     if one.outside:
         return ["no number"] * (len(horizons) + 1)
-    median = "not reached" if one.median is None else f"{one.median:.4g}"
-    return [*(f"{one.survival[h]:.2f}" for h in horizons), median]
+    middle, low, high = ("not reached" if time is None else f"{time:.4g}" for time in one.median)
+    banded = not any(np.isnan(edge) for edges in one.survival.values() for edge in edges)
+    shown = [
+        f"{value:.2f}" + (f" ({least:.2f} to {most:.2f})" if banded else " (no band)")
+        for value, least, most in one.survival.values()
+    ]
+    return [*shown, f"{middle} ({low} to {high})" if banded else middle]
+
+
+@app.command("models")
+def models_(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
+    """The shipped survival models, and those of the store."""
+    from pipelines.config import survival_model, survival_models
+    from pipelines.survival_models import FOLDER, SUFFIX
+
+    own = sorted(path.stem for path in (store / FOLDER).glob(f"*{SUFFIX}"))
+    shipped = [survival_model(name) for name in survival_models()]
+    if as_json:
+        rows = [m.model_dump(include={"name", "title", "patients", "events", "concordance_out_of_fold"})
+                for m in shipped]  # fmt: skip
+        typer.echo(json.dumps({"shipped": rows, "store": own}, indent=1))
+        return
+    table = Table("model", "predicts", "patients", "events", "Harrell C out of fold", "covariates")
+    for model in shipped:
+        table.add_row(
+            model.name, model.title, str(model.patients), str(model.events),
+            f"{model.concordance_out_of_fold:.3f}", ", ".join(model.covariates),
+        )  # fmt: skip
+    out.print(table)
+    out.print(f"in the store: {', '.join(own) or 'none'}")
+
+
+@app.command("keep")
+def keep_(
+    name: Annotated[
+        str, typer.Argument(help="A shipped model's name, or a data dictionary (YAML).")
+    ],
+    table: Annotated[
+        Path | None, typer.Argument(help="Its table, as the model's configuration describes it.")
+    ] = None,
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Keep a cohort in the store: for patients like this one, and for the board's research page."""
+    from pipelines.ship_survival import keep_for
+
+    path, cohort = keep_for(name, table, store)
+    out.print(f"{path}: {len(cohort)} patients, {cohort.events} events")

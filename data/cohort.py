@@ -8,12 +8,32 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
 from data.errors import CohortError
 
 TimeUnit = Literal["days", "weeks", "months", "years"]
 FEWEST = 2
 """Patients, and as many events, below which there is nothing to fit."""
+
+
+class Covariate(BaseModel):
+    """What a column of a cohort's table holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["number", "category"]
+    unit: str = ""
+    column: str = Field(default="", description="in the file, where it has another name there")
+    constant: str = Field(default="", description="the same of every patient, and not in the file")
+    levels: tuple[str, ...] = Field(default=(), description="of a category; all that occur without")
+    codes: dict[str, str] = Field(
+        default={},
+        description="code in the file: level; codes that are not listed stay as they are",
+    )
+    low: float | None = Field(default=None, description="of a number: what is below is an error")
+    high: float | None = None
+    label: str = Field(default="", description="for tables and axes")
 
 
 @dataclass(frozen=True, eq=False)

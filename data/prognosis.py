@@ -31,15 +31,36 @@ class Band(_Noun):
         return self
 
 
+class Driver(_Noun):
+    """What one covariate does to a patient's hazard, against the mean of the patients of the fit.
+
+    The factors of all covariates multiply to the patient's hazard ratio; ``low`` to ``high`` is a 90 % band.
+    """
+
+    name: str
+    value: str
+    hazard_ratio: float = Field(gt=0)
+    low: float = Field(gt=0)
+    high: float = Field(gt=0)
+
+
 class SurvivalPrediction(_Noun):
-    """Overall survival since diagnosis for one patient; months of 30.4375 days."""
+    """Overall survival since diagnosis for one patient; months of 30.4375 days.
+
+    ``median_low`` and ``median_high`` are where the band's edges fall to one half; ``None`` is beyond the last
+    month told. With ``lived_months`` the curve is of those who have lived as long.
+    """
 
     model: str
     months: tuple[float, ...]
     survival: Band
+    lived_months: float = 0.0
     median_months: float | None
-    covariates: dict[str, float]
+    median_low: float | None = None
+    median_high: float | None = None
+    covariates: dict[str, float | str]
     unknown: tuple[str, ...]
+    drivers: tuple[Driver, ...] = ()
     statement: str
 
 

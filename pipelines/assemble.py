@@ -26,8 +26,8 @@ from models.segmentation.quality import mask_flags
 from pipelines.calibrate import calibration_of, why_not
 from pipelines.check import check_study, refuse_stops
 from pipelines.config import (
-    COX_MODEL,
     DEFAULT_REGIMENS,
+    SURVIVAL_MODELS,
     find_regimen,
     survival_model,
     twin_prior,
@@ -39,7 +39,7 @@ from pipelines.planning import keep_planning
 from pipelines.review import signed_scan
 from pipelines.simulate import LUMPED_MEMBERS, forecasts_of
 from pipelines.sites import glioma
-from pipelines.sites.base import Site
+from pipelines.sites.base import Site, Survival
 from pipelines.sites.registry import SITES
 from pipelines.space import MEMBERS, SEED
 from pipelines.steps import StepReport, StepResult, Watch, remembered
@@ -142,11 +142,13 @@ def run_study(
     of_planning = loaded.sources.get("planning", ())
     planning, kept = keep_planning(store, loaded.planning, latest, of_planning, watch)
     parts += kept
+    if site.survival is not None:
+        survival = _survival_step(store, site.survival, record, watch)
+        parts.append(survival.provenance)
     if site.has_prior:
-        survival = _survival_step(store, record, watch)
         calibrated = _calibration_step(store, scans, record, prior, loaded.given, watch)
         forecasts = _forecast_step(store, latest, markers, prior, calibrated.calibration, watch)
-        parts += [survival.provenance, calibrated.provenance, forecasts.provenance]
+        parts += [calibrated.provenance, forecasts.provenance]
     avatar = Avatar(
         patient_id=study.patient_id,
         site=study.site,
@@ -351,19 +353,21 @@ def _with_tissue(
     )
 
 
-def _survival_step(store: AvatarStore, record: ClinicalRecord, watch: Watch) -> _SurvivalResult:
-    digest = sha256_file(COX_MODEL)
+def _survival_step(
+    store: AvatarStore, of_site: Survival, record: ClinicalRecord, watch: Watch
+) -> _SurvivalResult:
+    digest = sha256_file(SURVIVAL_MODELS / f"{of_site.model}.json")
 
     def make() -> _SurvivalResult:
         prediction, note = None, ""
         try:
-            prediction = survival_model().predict(record, record.markers)
+            prediction = survival_model(of_site.model).predict(of_site.covariates(record))
         except ClinicalError as error:
             note = f"No survival curve: {error}"
         provenance = Provenance(
             step="survival",
             method="Cox proportional hazards from shipped coefficients",
-            settings={"model_sha256": digest},
+            settings={"model": of_site.model, "model_sha256": digest},
             versions=versions_of("numpy"),
             note=note,
         )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import configs
-from data.errors import ClinicalError, RegimenError
+from data.errors import ClinicalError, CohortError, RegimenError
 from data.io.structured import read_model, read_regimen
 from data.treatment import Regimen, RegimenPlan
 from models.genomics.diagnosis import DiagnosisTable
@@ -14,7 +15,7 @@ from models.response.dose_volume import Organ, OrganList
 from models.survival.cox import CoxModel
 
 CONFIGS = Path(configs.__file__).parent
-COX_MODEL = Path(__file__).parents[1] / "models" / "survival" / "weights" / "glioma_cox.json"
+SURVIVAL_MODELS = Path(__file__).parents[1] / "models" / "survival" / "weights"
 DEFAULT_REGIMENS = ("observation", "stupp", "hypofractionated")
 
 
@@ -65,6 +66,20 @@ def organ(name: str) -> Organ:
     return next(found for found in organs() if found.name == name)
 
 
-def survival_model() -> CoxModel:
-    """The shipped Cox model."""
-    return CoxModel.model_validate_json(COX_MODEL.read_text())
+def survival_models() -> list[str]:
+    """Names of the shipped survival models."""
+    return sorted(path.stem for path in SURVIVAL_MODELS.glob("*.json"))
+
+
+@cache
+def survival_model(name: str) -> CoxModel:
+    """A shipped survival model.
+
+    Raises:
+        CohortError: there is none of that name.
+    """
+    if name not in survival_models():
+        raise CohortError(
+            f"there is no shipped survival model {name!r}; there are {', '.join(survival_models())}"
+        )
+    return CoxModel.model_validate_json((SURVIVAL_MODELS / f"{name}.json").read_text())

@@ -6,21 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import exp
 
-import numpy as np
-
 from data.avatar import Avatar
 from data.clinical import Presence
 from models.inference.prior import LogKillPrior, LogNormal, TwinPrior
 from models.markers import OWNERS
-from models.survival.cox import LEVEL, CoxModel
+from models.survival.terms import UNKNOWN
 from pipelines.config import survival_model, twin_prior
 from pipelines.diagnose import cns5
+from pipelines.sites.glioma import LEVELS
 
 Z90 = 1.6448536269514722
-IN_COX = {
-    "idh_mutation": "idh_mutant", "codeletion_1p19q": "codeleted", "mgmt_methylation": "mgmt_methylated",
-}  # fmt: skip
-"""Covariates of the survival model by marker."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,7 @@ def marker_effects(avatar: Avatar) -> tuple[MarkerEffect, ...]:
     belief = twin_prior(avatar.prior_class)
     found = [*_growth(avatar, belief), *_response(avatar, belief)]
     if avatar.survival is not None:
-        found += _survival(avatar, survival_model())
+        found += _survival(avatar)
     return tuple(found)
 
 
@@ -92,19 +87,18 @@ def _response(avatar: Avatar, belief: TwinPrior) -> Iterator[MarkerEffect]:
         yield _effect(_words(prior.needs_marker), state, told, "response", changes, scaled)
 
 
-def _survival(avatar: Avatar, model: CoxModel) -> Iterator[MarkerEffect]:
-    for marker, covariate in IN_COX.items():
+def _survival(avatar: Avatar) -> Iterator[MarkerEffect]:
+    """Of the glioma model's markers, those that are present or not known."""
+    model = survival_model("glioma")
+    for covariate, (marker, present, absent) in LEVELS.items():
         state = _state(avatar, marker)
-        name = covariate if state == "present" else f"{covariate}_unknown"
-        if state == "absent" or name not in model.covariates:
+        if state == "absent":
             continue
-        at = model.covariates.index(name)
-        drawn = [fit.coefficients[at] for fit in model.replicates]
-        low, high = np.exp(np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
+        level = present if state == "present" else UNKNOWN
+        ratio = model.ratio_of(covariate, level, absent)
         yield MarkerEffect(
             _words(marker), state, "", "survival model", "hazard ratio of death against absent",
-            exp(model.fit.coefficients[at]), float(low), float(high), "1",
-            f"{model.name}, {model.patients} patients",
+            ratio["hazard_ratio"], ratio["low"], ratio["high"], "1", f"{model.name}, {model.patients} patients",
         )  # fmt: skip
 
 

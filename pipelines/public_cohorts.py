@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 
-from data.cohort import Cohort, TimeUnit
+from data.cohort import Cohort, Covariate, TimeUnit
 from data.errors import SampleError
+from data.files import replace_atomically
+from data.io.cohort import CohortFile, EventColumn, TimeColumn
 
 
 def _made(
@@ -143,3 +146,31 @@ LOCAL: Mapping[str, Callable[[Path], Cohort]] = {
     "METABRIC-9": metabric, "TCGA glioma": tcga_glioma, "UPENN-GBM": upenn_glioblastoma,
 }  # fmt: skip
 """Those of a folder of real data."""
+
+
+def write_public(name: str, folder: Path) -> Path:
+    """A cohort of the libraries as a table with its data dictionary, to try things on.
+
+    Raises:
+        SampleError: there is no such cohort.
+    """
+    if name not in PUBLIC:
+        raise SampleError(f"there is no cohort {name!r}; there are {', '.join(PUBLIC)}")
+    cohort = PUBLIC[name]()
+    told = CohortFile(
+        name=name, file=Path(f"{name}.csv"), id="id", time=TimeColumn(column="time", unit=cohort.unit),
+        event=EventColumn(column="event"), source="comes with scikit-survival or lifelines",
+        covariates={
+            str(c): Covariate(kind="number")
+            if pd.api.types.is_numeric_dtype(values)
+            else Covariate(kind="category", levels=tuple(map(str, values.cat.categories)))
+            for c, values in cohort.covariates.items()
+        },
+    )  # fmt: skip
+    outcome = {"id": cohort.ids, "time": cohort.time, "event": cohort.event}
+    table = cohort.covariates.assign(**outcome)[[*outcome, *cohort.covariates]]
+    replace_atomically(folder / told.file, table.to_csv(index=False).encode())
+    path = folder / f"{name}.yaml"
+    content = told.model_dump(mode="json", exclude_defaults=True)
+    replace_atomically(path, yaml.safe_dump(content, sort_keys=False).encode())
+    return path

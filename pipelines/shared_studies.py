@@ -9,7 +9,7 @@ import pandas as pd
 from data.errors import SampleError
 from data.prognosis import DAYS_PER_MONTH
 from data.samples.shared_cases import write_tcga_study
-from pipelines.fit_survival import record_of
+from pipelines.tcga_glioma import record_of
 from pipelines.weights import shared_dir
 
 

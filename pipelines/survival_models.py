@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import ZIP_DEFLATED, BadZipFile
 
 import numpy as np
 import skops.io
 
-from data.cohort import Cohort
+from data.cohort import Cohort, Covariate
 from data.errors import CohortError
 from data.files import replace_atomically, sha256_file
-from data.io.cohort import Covariate, read_cohort, read_covariates
+from data.io.cohort import read_cohort, read_covariates
 from data.provenance import versions_of
+from models.survival.bands import first_below
+from models.survival.bootstrap import REFITS, Bootstrapped, bootstrapped
+from models.survival.cox import CoxModel
 from models.survival.encoding import unknown_of
 from models.survival.families.base import SurvivalEstimator
 from models.survival.families.registry import FAMILIES
+from pipelines.config import survival_model, survival_models
 from pipelines.evaluate_survival import CrossValidated
+from pipelines.kept_cohorts import keep_cohort
 
 TRUSTED = frozenset(
     {"models.survival.encoding.Encoder", "numpy.dtype"}
@@ -39,15 +44,15 @@ TRUSTED = frozenset(
 """Types that a model may hold beside those that skops trusts; a file with any other is refused."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SavedModel:
-    """A model, and what it was made from.
+    """A model with its refits, and what it was made from.
 
     Args:
         about: plain values: cohort, data dictionary, scores, versions.
     """
 
-    model: SurvivalEstimator
+    fitted: Bootstrapped
     about: dict[str, Any]
 
 
@@ -71,9 +76,16 @@ def families_named(names: Sequence[str] | None) -> dict[str, type[SurvivalEstima
 
 
 def fit_and_keep(
-    dictionary: Path, family: str, store: Path, *, name: str | None = None, seed: int = 0
+    dictionary: Path,
+    family: str,
+    store: Path,
+    *,
+    name: str | None = None,
+    refits: int = REFITS,
+    seed: int = 0,
+    on_step: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Path, dict[str, Any]]:
-    """Fit a family to all patients of a cohort, and keep it in a store.
+    """Fit a family to all patients of a cohort, and keep it in a store, the cohort beside it.
 
     Raises:
         CohortError: the cohort or the family cannot be used, or the store cannot be written.
@@ -85,20 +97,23 @@ def fit_and_keep(
         raise CohortError(
             f"{called!r} is no name of a model; give letters, digits, . _ - with --name"
         )
-    model = made().fit(cohort, rng=np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    model = made().fit(cohort, rng=rng)
+    fitted = bootstrapped(model, cohort, refits, rng=rng, on_step=on_step)
     about = {
         "cohort": cohort.name, "family": family, "patients": len(cohort), "events": cohort.events,
         "event": told.event.name, "unit": cohort.unit, "time_zero": told.time.zero, "source": told.source,
-        "followed_to": model.domain_[1], "id": told.id, "seed": seed,
+        "followed_to": model.domain_[1], "id": told.id, "seed": seed, "refits": refits,
         "covariates": {key: kind.model_dump(mode="json") for key, kind in told.covariates.items()},
         "weights": getattr(model, "shares", {}), "sha256": sha256_file(dictionary.parent / told.file),
         "versions": versions_of("scikit-survival", "scikit-learn", "lifelines", "numpy"),
     }  # fmt: skip
     path = store / FOLDER / f"{called}{SUFFIX}"
     try:
-        replace_atomically(path, dumped(SavedModel(model, about)))
+        replace_atomically(path, dumped(SavedModel(fitted, about)))
     except OSError as error:
         raise CohortError(f"{path}: cannot be written ({error.strerror})") from error
+    keep_cohort(store, called, cohort, told)
     return path, about
 
 
@@ -107,15 +122,15 @@ class Predicted:
     """One patient's answer.
 
     Args:
-        survival: by time; empty where there is no number.
-        median: None where the curve does not fall to one half while patients were followed.
-        unknown: covariates that were filled in.
+        survival: by time, with the edges of the band, NaN where there is none; empty where there is no number.
+        median: and the times at which the band's edges fall to one half; None beyond what is told.
+        unknown: covariates that are not known.
         outside: in what the patient is unlike all of the fit's.
     """
 
     id: str
-    survival: dict[float, float]
-    median: float | None
+    survival: dict[float, tuple[float, float, float]]
+    median: tuple[float | None, float | None, float | None]
     unknown: tuple[str, ...]
     outside: tuple[str, ...]
 
@@ -127,49 +142,77 @@ class Predicted:
 
     def row(self) -> dict[str, Any]:
         """For JSON."""
-        told = (
-            None if self.outside else {f"{time:g}": value for time, value in self.survival.items()}
-        )
-        return {"id": self.id, "survival": told, "median": self.median, "unknown": self.unknown,
-                "outside": self.outside}  # fmt: skip
+        names = ("value", "low", "high")
+        told = None if self.outside else {
+            f"{time:g}": {n: None if np.isnan(v) else v for n, v in zip(names, values, strict=True)}
+            for time, values in self.survival.items()
+        }  # fmt: skip
+        return {"id": self.id, "survival": told, "median": dict(zip(names, self.median, strict=True)),
+                "unknown": self.unknown, "outside": self.outside}  # fmt: skip
 
 
 def predict(
-    model: str, patients: Path, store: Path, times: tuple[float, ...]
+    model: str, patients: Path, store: Path, times: tuple[float, ...], *, lived: float = 0.0
 ) -> tuple[dict[str, Any], list[Predicted]]:
-    """Curves of new patients, by a model of the store or its file.
+    """Curves of new patients, by a model of the store, a shipped one, or its file.
 
     Args:
         model: its name, or a path.
         patients: a table with the ids and covariates that the model was fitted with.
         store: where models are kept.
         times: in the model's unit; without any, quarters of the time that patients were followed.
+        lived: time that the patients have lived already.
 
     Raises:
         CohortError: no such model, or patients that it cannot be asked for.
     """
-    named = store / FOLDER / f"{model}{SUFFIX}"
-    saved = load_model(named if named.is_file() or not Path(model).is_file() else Path(model))
-    about = saved.about
+    fitted, about = _model(model, store)
+    if not 0 <= lived < fitted.end:
+        raise CohortError(
+            f"{lived:g} {fitted.unit} lived is asked for; {model} tells 0 to {fitted.end:g}"
+        )
     kinds = {key: Covariate.model_validate(kind) for key, kind in about["covariates"].items()}
     frame = read_covariates(patients, kinds, about["id"])
-    end = saved.model.domain_[1]
-    asked = np.array(times or [end * n / 4 for n in (1, 2, 3)])
-    grid = np.linspace(0.0, end, MEDIAN_TIMES)
-    told = saved.model.predict_survival(frame, np.r_[asked, grid])
-    curves, whole = told[:, : len(asked)], told[:, len(asked) :]
-    outside = saved.model.encoder_.outside(frame)
+    asked = np.array(times or [lived + (fitted.end - lived) * n / 4 for n in (1, 2, 3)])
+    if (asked < lived).any():
+        raise CohortError(
+            f"{asked.min():g} {fitted.unit} is asked for, of patients who lived {lived:g}"
+        )
+    grid = np.union1d(asked, np.linspace(lived, fitted.end, MEDIAN_TIMES))
+    band = fitted.curves(frame, grid, lived=lived)
+    edges = (band.middle, band.lower, band.upper)
+    at = np.searchsorted(grid, asked)
     found = []
-    for n, (unknown, beyond) in enumerate(zip(unknown_of(frame), outside, strict=True)):
-        below = np.flatnonzero(whole[n] <= 0.5)
+    for n, (unknown, beyond) in enumerate(
+        zip(unknown_of(frame), fitted.outside(frame), strict=True)
+    ):
+        middle, low, high = (None if beyond else first_below(grid, c[n]) for c in edges)
+        told = {
+            float(t): (float(band.middle[n, k]), float(band.lower[n, k]), float(band.upper[n, k]))
+            for t, k in zip(asked, at, strict=True)
+        }
         found.append(
-            Predicted(
-                str(frame.index[n]),
-                {} if beyond else {float(t): float(s) for t, s in zip(asked, curves[n], strict=True)},
-                None if beyond or not len(below) else float(grid[below[0]]), unknown, beyond,
-            )
+            Predicted(str(frame.index[n]), {} if beyond else told, (middle, low, high), unknown, beyond)
         )  # fmt: skip
     return about, found
+
+
+def _model(name: str, store: Path) -> tuple[Bootstrapped | CoxModel, dict[str, Any]]:
+    """Of the store first, then the shipped ones, then a file."""
+    path = store / FOLDER / f"{name}{SUFFIX}"
+    if not path.is_file() and name in survival_models():
+        shipped = survival_model(name)
+        kinds = {
+            key: kind.model_copy(update={"column": "", "constant": "", "codes": {}}).model_dump(mode="json")
+            for key, kind in shipped.covariates.items()
+        }  # fmt: skip
+        return shipped, {
+            "cohort": shipped.trained_on, "family": "Cox", "patients": shipped.patients, "id": "patient",
+            "events": shipped.events, "event": shipped.event, "unit": shipped.unit, "covariates": kinds,
+            "time_zero": shipped.time_zero, "sha256": shipped.sha256,
+        }  # fmt: skip
+    saved = load_model(path if path.is_file() or not Path(name).is_file() else Path(name))
+    return saved.fitted, saved.about
 
 
 def summary(
@@ -204,7 +247,10 @@ def summary(
 
 def dumped(saved: SavedModel) -> bytes:
     """The content of the file; the same model gives the same predictions back."""
-    return bytes(skops.io.dumps({"model": saved.model, "about": json.dumps(saved.about)}))
+    content = {
+        "model": saved.fitted.model, "refits": list(saved.fitted.refits), "about": json.dumps(saved.about),
+    }  # fmt: skip
+    return bytes(skops.io.dumps(content, compression=ZIP_DEFLATED))
 
 
 def load_model(path: Path) -> SavedModel:
@@ -224,7 +270,8 @@ def load_model(path: Path) -> SavedModel:
                 f"{path}: holds {', '.join(foreign[:3])}, which no model of this project has; do not use it"
             )
         kept = skops.io.loads(content, trusted=found)
-        return SavedModel(kept["model"], json.loads(kept["about"]))
+        fitted = Bootstrapped(kept["model"], tuple(kept["refits"]))
+        return SavedModel(fitted, json.loads(kept["about"]))
     except CohortError:
         raise
     except (OSError, BadZipFile, LookupError, TypeError, ValueError, AttributeError) as error:

@@ -93,13 +93,31 @@ def validate(
     Raises:
         CohortError: a shared patient, another unit, or a horizon at which nothing can be said.
     """
+    return judge(
+        model.fit(train, rng=np.random.default_rng(seed)), train, test, horizons, draws=draws, seed=seed
+    )  # fmt: skip
+
+
+def judge(
+    model: SurvivalEstimator,
+    train: Cohort,
+    test: Cohort,
+    horizons: tuple[float, ...],
+    *,
+    draws: int = 200,
+    seed: int = 0,
+) -> Validation:
+    """A model that was fitted to one cohort on another; as :func:`validate`.
+
+    Raises:
+        CohortError: likewise.
+    """
     refuse_shared(train, test)
     if train.unit != test.unit:
         raise CohortError(
             f"{train.name} is in {train.unit}, {test.name} in {test.unit}; bring them to one unit"
         )
     rng = np.random.default_rng(seed)
-    model.fit(train, rng=rng)
     end = model.domain_[1]
     until = float(min(end, np.quantile(test.time[test.event == 1], 0.9)))
     grid = np.linspace(np.quantile(test.time[test.event == 1], 0.1), until, GRID)

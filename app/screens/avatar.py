@@ -65,10 +65,15 @@ with right:
         st.plotly_chart(survival_figure(avatar.survival), key="survival")
         unknown = ", ".join(avatar.survival.unknown)
         st.caption(
-            f"Median {median_survival(avatar.survival)}. Band: 90 % bootstrap interval of the model's "
-            f"curve. {avatar.survival.statement}."
+            f"Median {median_survival(avatar.survival)}. Band: 90 %, of the model's curve, "
+            f"by refits. {avatar.survival.statement}."
             + (f" Unknown here: {unknown}." if unknown else "")
         )
+    st.page_link(
+        "screens/survival.py", label="Open the survival", icon=":material/monitor_heart:",
+        help=keys.help("U", "Open the survival", "What drives it, patients like this one, from now on"),
+        query_params={"patient": avatar.patient_id},
+    )  # fmt: skip
 st.markdown("**Timeline**")
 st.plotly_chart(timeline_figure(avatar), key="timeline")
 links = treatment_links(avatar.timeline.events, avatar.interpretations)

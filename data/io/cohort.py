@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -11,27 +12,20 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from data.cohort import Cohort, TimeUnit
+from data.cohort import Cohort, Covariate, TimeUnit
 from data.errors import CohortError
 from data.io.structured import read_model
 
 MAX_BYTES = 500_000_000
-MISSING = ["", "NA", "N/A", "NaN", "nan", "unknown", "Unknown", "."]
+ROW = "row"
+MISSING = [
+    "", "NA", "N/A", "NaN", "nan", "unknown", "Unknown", ".", "Not Available", "[Not Available]",
+]  # fmt: skip
+"""What tables write for what is not known, TCGA's words among them."""
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Covariate(_Part):
-    """What a column holds."""
-
-    kind: Literal["number", "category"]
-    unit: str = ""
-    levels: tuple[str, ...] = Field(default=(), description="of a category; all that occur without")
-    low: float | None = Field(default=None, description="of a number: what is below is an error")
-    high: float | None = None
-    label: str = Field(default="", description="for tables and axes")
 
 
 class TimeColumn(_Part):
@@ -58,11 +52,20 @@ class CohortFile(_Part):
 
     name: str = Field(min_length=1)
     file: Path
-    id: str = Field(description="column of patient ids")
+    id: str = Field(default="", description="column of patient ids; numbers of rows without")
     time: TimeColumn
     event: EventColumn
     covariates: dict[str, Covariate] = Field(min_length=1)
     source: str = ""
+    only: dict[str, str] = Field(
+        default={},
+        description="column: pattern that a row's text has to match as a whole; others are left out",
+    )
+    leave_out: tuple[str, ...] = Field(default=(), description="ids of patients to be left out")
+    without_outcome: Literal["refuse", "leave out"] = Field(
+        default="refuse",
+        description="of rows whose time or event is missing, or whose time is 0 or less",
+    )
 
 
 def read_cohort(dictionary: Path) -> tuple[Cohort, CohortFile]:
@@ -72,27 +75,60 @@ def read_cohort(dictionary: Path) -> tuple[Cohort, CohortFile]:
         CohortError: a file, column, code or value that breaks a rule, with the patient.
     """
     told = read_model(dictionary, CohortFile, CohortError)
-    path = dictionary.parent / told.file
+    return read_table(dictionary.parent / told.file, told), told
+
+
+def read_table(path: Path, told: CohortFile) -> Cohort:
+    """A cohort's table, CSV or Parquet, as a data dictionary says.
+
+    Raises:
+        CohortError: as :func:`read_cohort` says.
+    """
     frame = _table(path)
-    named = [told.id, told.time.column, told.event.column, *told.covariates]
-    missing = [name for name in named if name not in frame]
+    if not told.id:
+        told = told.model_copy(update={"id": ROW})
+        frame[ROW] = [str(n) for n in range(1, len(frame) + 1)]
+    columns = {name: k.column or name for name, k in told.covariates.items() if not k.constant}
+    for name, kind in told.covariates.items():
+        if kind.constant:
+            columns[name] = f"{name} (constant)"
+            frame[columns[name]] = kind.constant
+    needed = [told.id, told.time.column, told.event.column, *columns.values(), *told.only]
+    missing = [name for name in dict.fromkeys(needed) if name not in frame]
     if missing:
         raise CohortError(
-            f"{path}: has no column {', '.join(missing)}, which {dictionary.name} names; it has "
+            f"{path}: has no column {', '.join(missing)}, which the data dictionary names; it has "
             f"{', '.join(map(str, frame.columns[:12]))}"
         )
     if frame[told.id].isna().any():
         raise CohortError(f"{path}: {int(frame[told.id].isna().sum())} rows have no {told.id}")
+    frame = _kept(path, frame, told).reset_index(drop=True)
     ids = frame[told.id].astype(str).to_numpy(object)
-    columns = {
-        name: _covariate(path, name, frame[name], ids, kind)
-        for name, kind in told.covariates.items()
-    }
     return Cohort(
-        told.name, ids, pd.DataFrame(columns),
+        told.name, ids,
+        pd.DataFrame({
+            name: _covariate(path, name, frame[columns[name]], ids, kind)
+            for name, kind in told.covariates.items()
+        }),
         _numbers(path, told.time.column, frame[told.time.column], ids),
         _events(path, frame[told.event.column], ids, told.event), told.time.unit,
-    ), told  # fmt: skip
+    )  # fmt: skip
+
+
+def _kept(path: Path, frame: pd.DataFrame, told: CohortFile) -> pd.DataFrame:
+    """Rows that the dictionary wants."""
+    kept = ~frame[told.id].astype(str).isin(told.leave_out)
+    for column, pattern in told.only.items():
+        try:
+            kept &= frame[column].astype("string").str.fullmatch(pattern).fillna(False)
+        except re.error as error:
+            raise CohortError(f"only.{column}: {pattern!r} is no pattern ({error})") from error
+    if told.without_outcome == "leave out":
+        time = pd.to_numeric(frame[told.time.column], errors="coerce")
+        kept &= (time > 0) & frame[told.event.column].notna()
+    if not kept.any():
+        raise CohortError(f"{path}: no row is left by only, leave_out and without_outcome")
+    return frame[kept]
 
 
 def read_covariates(
@@ -104,14 +140,18 @@ def read_covariates(
         CohortError: as :func:`read_cohort` says.
     """
     frame = _table(path)
-    missing = [name for name in (id_column, *covariates) if name not in frame]
+    columns = {
+        name: kind.column if kind.column in frame else name for name, kind in covariates.items()
+    }
+    missing = [name for name in (id_column, *columns.values()) if name not in frame]
     if missing:
         raise CohortError(f"{path}: has no column {', '.join(missing)}, which the model needs")
     ids = frame[id_column].astype(str).to_numpy(object)
-    columns = {
-        name: _covariate(path, name, frame[name], ids, kind) for name, kind in covariates.items()
+    told = {
+        name: _covariate(path, name, frame[columns[name]], ids, kind)
+        for name, kind in covariates.items()
     }
-    return pd.DataFrame(columns).set_axis(pd.Index(ids, name=id_column))
+    return pd.DataFrame(told).set_axis(pd.Index(ids, name=id_column))
 
 
 def _table(path: Path) -> pd.DataFrame:
@@ -139,8 +179,9 @@ def _covariate(
 ) -> pd.Series:
     if kind.kind == "category":
         text = values.where(values.notna(), None).map(
-            lambda v: None if v is None else str(v).strip()
+            lambda v: None if v is None else kind.codes.get(_code(v), str(v).strip())
         )
+        text = text.where(~text.isin(MISSING), None)
         levels = list(kind.levels) or sorted({v for v in text if v is not None})
         odd = text.notna() & ~text.isin(levels)
         if odd.any():

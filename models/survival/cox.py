@@ -1,22 +1,25 @@
-"""Cox proportional hazards, applied from shipped coefficients; Cox 1972, baseline after Breslow 1974.
+"""Cox proportional hazards as plain numbers, which is how fitted models are shipped; Cox 1972, Breslow 1974.
 
-The band is over bootstrap replicates of the whole fit (coefficients and baseline): it is the
-uncertainty of the model's curve, not the spread of single patients around it.
+Whoever has the file can compute a patient's curve by hand: add up the terms' coefficients times their columns,
+and raise the baseline's curve to the power of the exponential.
 """
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Mapping
+from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from scipy.stats import t as student
 
-from data.clinical import ClinicalRecord, Markers
-from data.errors import ClinicalError
-from data.prognosis import Band, SurvivalPrediction
-
-LEVEL = 0.9
-AGE_DECADE_FROM = 50.0
+from data.cohort import Covariate, TimeUnit
+from data.errors import ClinicalError, CohortError
+from data.prognosis import Band, Driver, SurvivalPrediction
+from models.survival.bands import LEVEL, CurveBand, Floats, band_of, first_below, given_lived
+from models.survival.domain import UNLIKE, always_known, beyond, distances, never_seen
+from models.survival.terms import UNKNOWN, Term, columns_of
 
 
 class _Part(BaseModel):
@@ -24,106 +27,225 @@ class _Part(BaseModel):
 
 
 class CoxFit(_Part):
-    """One fit: log hazard ratios per covariate, cumulative baseline hazard at the model's months."""
+    """One fit.
+
+    Args:
+        coefficients: (k,) log hazard ratio of each term.
+        baseline: (t,) cumulative hazard at the model's times, of a patient at the mean of each term.
+    """
 
     coefficients: tuple[float, ...]
     baseline: tuple[float, ...]
 
 
+class Seen(_Part):
+    """What the fit's patients had of one covariate.
+
+    Args:
+        low: of a number.
+        levels: of a category, the first is what the others' hazard ratios are against.
+        gaps: whether it was not known of some.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    levels: tuple[str, ...] = ()
+    gaps: bool
+
+
 class CoxModel(_Part):
-    """A fitted model as plain numbers."""
+    """A fitted model.
+
+    Args:
+        times: (t,) in months from time zero, ascending from 0.
+        precision: (k, k) inverse covariance of the terms' columns; ``farthest`` is the largest squared
+            Mahalanobis distance among the fit's patients.
+        replicates: the same fit to patients drawn with replacement.
+    """
 
     name: str
+    title: str
+    event: str
+    time_zero: str
     trained_on: str
     patients: int
     events: int
     concordance_out_of_fold: float
-    covariates: tuple[str, ...]
-    months: tuple[float, ...]
+    penalizer: float
+    covariates: dict[str, Covariate]
+    seen: dict[str, Seen]
+    terms: tuple[Term, ...]
+    precision: tuple[tuple[float, ...], ...]
+    farthest: float
+    times: tuple[float, ...]
     fit: CoxFit
     replicates: tuple[CoxFit, ...] = Field(min_length=20)
+    sha256: str = Field(description="of the table that it was fitted to")
 
     @model_validator(mode="after")
     def _lengths_agree(self) -> Self:
         for fit in (self.fit, *self.replicates):
-            if len(fit.coefficients) != len(self.covariates) or len(fit.baseline) != len(
-                self.months
-            ):
-                raise ValueError("a fit's lengths do not match the covariates and months")
+            if len(fit.coefficients) != len(self.terms) or len(fit.baseline) != len(self.times):
+                raise ValueError("a fit's lengths do not match the terms and times")
+        if {len(row) for row in self.precision} - {len(self.terms)} or set(self.seen) != set(
+            self.covariates
+        ):
+            raise ValueError("the precision or what was seen does not match the covariates")
         return self
 
-    def predict(self, record: ClinicalRecord, markers: Markers) -> SurvivalPrediction:
-        """One patient's curve. What is unknown enters as its own level, as it did in training.
+    @property
+    def end(self) -> float:
+        """Last time that is told, months."""
+        return self.times[-1]
+
+    @property
+    def unit(self) -> TimeUnit:
+        """Of all times."""
+        return "months"
+
+    def frame(self, values: Mapping[str, float | str | None]) -> pd.DataFrame:
+        """One patient as a table.
 
         Raises:
-            ClinicalError: something is unknown that was known of every patient in training.
+            CohortError: a covariate is not there, whose value may be None but has to be said.
         """
-        values, unknown = covariates_of(record, markers)
-        needed = [name for name in unknown if f"{name}_unknown" not in self.covariates]
-        if needed:
-            raise ClinicalError(
-                f"{self.name} was never shown a patient without {' and '.join(needed)}; add it to the "
-                "record for a survival curve"
+        missing = [name for name in self.covariates if name not in values]
+        if missing:
+            raise CohortError(f"{', '.join(missing)} is missing; the model was fitted with it")
+        return pd.DataFrame({name: pd.Series([values[name]]) for name in self.covariates})
+
+    def outside(self, covariates: pd.DataFrame) -> list[tuple[str, ...]]:
+        """Of each patient, in what it is unlike all of the fit's, in words."""
+        far = distances(columns_of(self.terms, covariates), np.array(self.precision))
+        told = []
+        for row, distance in zip(covariates.to_dict("records"), far, strict=True):
+            reasons = [r for name in self.covariates if (r := self._unlike(name, row[name]))]
+            if not reasons and distance > self.farthest * (1 + 1e-6):
+                reasons = [UNLIKE]
+            told.append(tuple(reasons))
+        return told
+
+    def _unlike(self, name: str, value: Any) -> str | None:
+        label, seen = self.label(name), self.seen[name]
+        if pd.isna(value):
+            return None if seen.gaps else always_known(label)
+        if seen.low is not None and seen.high is not None:
+            inside = seen.low <= value <= seen.high
+            return None if inside else beyond(label, value, seen.low, seen.high)
+        return None if str(value) in seen.levels else never_seen(label, str(value), seen.levels)
+
+    def curves(self, covariates: pd.DataFrame, times: Floats, *, lived: float = 0.0) -> CurveBand:
+        """(n, t) curves at ascending months, for patients who have lived for some of them.
+
+        Raises:
+            CohortError: times beyond what is told.
+        """
+        at = np.append(times, lived)
+        if at.min() < 0 or at.max() > self.end:
+            raise CohortError(
+                f"{at.max():g} months are asked for; {self.name} tells 0 to {self.end:g}"
             )
-        x = np.array([values[name] for name in self.covariates])
-        curve = self._curve(self.fit, x)
-        spread = np.stack([self._curve(fit, x) for fit in self.replicates])
-        low, high = np.quantile(spread, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-        low, high = np.minimum(low, curve), np.maximum(high, curve)
-        below = np.flatnonzero(curve <= 0.5)
+        columns = columns_of(self.terms, covariates)
+        told = [self._curves(fit, columns, at) for fit in (self.fit, *self.replicates)]
+        middle, *drawn = (
+            given_lived(c[:, :-1], c[:, -1:]) if lived > 0 else c[:, :-1] for c in told
+        )
+        return band_of(middle, np.array(drawn))
+
+    def _curves(self, fit: CoxFit, columns: Floats, at: Floats) -> Floats:
+        hazard = np.interp(at, self.times, fit.baseline)
+        risk = np.exp(np.clip(columns @ np.array(fit.coefficients), -50, 50))
+        return np.asarray(np.exp(-np.outer(risk, hazard)))
+
+    def parts(self, covariates: pd.DataFrame) -> Floats:
+        """(n, p) each covariate's part of the log hazard, against the mean of the fit's patients."""
+        columns = columns_of(self.terms, covariates) * np.array(self.fit.coefficients)
+        owner = np.array([[t.covariate == name for name in self.covariates] for t in self.terms])
+        return np.asarray(columns @ owner.astype(float))
+
+    def drivers(self, values: Mapping[str, float | str | None]) -> tuple[Driver, ...]:
+        """What each covariate does to this patient's hazard against the mean of the fit's patients: exact.
+
+        The factors' product is the patient's hazard ratio. The strongest come first.
+        """
+        columns = columns_of(self.terms, self.frame(values))[0]
+        fits = np.array([fit.coefficients for fit in (self.fit, *self.replicates)])
+        found = []
+        for name in self.covariates:
+            own = [n for n, term in enumerate(self.terms) if term.covariate == name]
+            logs = fits[:, own] @ columns[own]
+            found.append(
+                Driver(
+                    name=self.label(name), value=self.words(name, values[name]), **_ratio(logs[0], logs[1:])
+                )
+            )  # fmt: skip
+        return tuple(sorted(found, key=lambda d: -abs(np.log(d.hazard_ratio))))
+
+    def ratio_of(self, covariate: str, level: str | None, against: str | None) -> dict[str, float]:
+        """``hazard_ratio`` with the ``low`` and ``high`` of its band.
+
+        Args:
+            covariate: its name.
+            level: of a category, or ``unknown``; None of a number is one ``scale`` more.
+            against: another level; None of a number is its center.
+        """
+        own = np.array([term.covariate == covariate for term in self.terms], float)
+        asked = np.array([term.level == level for term in self.terms], float)
+        other = np.array([term.level == against for term in self.terms], float)
+        side = own * (asked - (other if against is not None else 0.0))
+        fits = np.array([fit.coefficients for fit in (self.fit, *self.replicates)]) @ side
+        return _ratio(fits[0], fits[1:])
+
+    def label(self, covariate: str) -> str:
+        """For people."""
+        return self.covariates[covariate].label or covariate
+
+    def words(self, covariate: str, value: Any) -> str:
+        """A value with its unit."""
+        if pd.isna(value):
+            return UNKNOWN
+        told = self.covariates[covariate]
+        return f"{value:g} {told.unit}".strip() if told.kind == "number" else str(value)
+
+    def predict(
+        self, values: Mapping[str, float | str | None], *, lived: float = 0.0
+    ) -> SurvivalPrediction:
+        """One patient's curve, and what drives it; time lived in months.
+
+        Raises:
+            ClinicalError: the patient is unlike all of the fit's, so that there is no number.
+        """
+        frame = self.frame(values)
+        (outside,) = self.outside(frame)
+        if outside:
+            raise ClinicalError(f"{self.name} has no number here: {'; '.join(outside)}")
+        times = np.array(self.times)
+        band = self.curves(frame, times, lived=lived)
+        low, middle, high = (_rounded(c[0]) for c in (band.lower, band.middle, band.upper))
         return SurvivalPrediction(
-            model=self.name,
-            months=self.months,
-            survival=Band(
-                lower=_rounded(low), median=_rounded(curve), upper=_rounded(high), level=LEVEL
-            ),
-            median_months=float(self.months[below[0]]) if len(below) else None,
-            covariates={name: float(values[name]) for name in self.covariates},
-            unknown=unknown,
-            statement=(
-                f"Cox model on {self.patients} patients ({self.events} deaths), {self.trained_on}; "
-                f"out-of-fold concordance {self.concordance_out_of_fold:.2f}"
-            ),
+            model=self.name, months=self.times, lived_months=lived,
+            survival=Band(lower=low, median=middle, upper=high, level=LEVEL),
+            median_months=first_below(times, band.middle[0]),
+            median_low=first_below(times, band.lower[0]), median_high=first_below(times, band.upper[0]),
+            covariates={self.label(name): self.words(name, values[name]) for name in self.covariates},
+            unknown=tuple(self.label(name) for name in self.covariates if pd.isna(values[name])),
+            drivers=self.drivers(values), statement=self.statement,
+        )  # fmt: skip
+
+    @property
+    def statement(self) -> str:
+        """Where it is from and how good it is, in a sentence."""
+        return (
+            f"Cox model on {self.patients} patients ({self.events} with {self.event}), {self.trained_on}; "
+            f"out-of-fold concordance {self.concordance_out_of_fold:.2f}"
         )
 
-    def _curve(
-        self, fit: CoxFit, x: np.ndarray[tuple[int], np.dtype[np.float64]]
-    ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        risk = np.exp(float(np.dot(fit.coefficients, x)))
-        return np.asarray(np.exp(-np.array(fit.baseline) * risk))
+
+def _ratio(log: float, drawn: Floats) -> dict[str, float]:
+    reach = float(student.ppf((1 + LEVEL) / 2, len(drawn) - 1) * np.std(drawn, ddof=1))
+    told = {"hazard_ratio": log, "low": log - reach, "high": log + reach}
+    return {name: float(f"{np.exp(value):.6g}") for name, value in told.items()}
 
 
-def covariates_of(
-    record: ClinicalRecord, markers: Markers
-) -> tuple[dict[str, float], tuple[str, ...]]:
-    """The model's covariates of a patient, and the names of those not known.
-
-    Age enters in decades from 50, KPS in tens below 100; each unknown has an indicator of its own.
-    """
-    unknown = []
-    values: dict[str, float] = {}
-
-    def add(name: str, known: float | None) -> None:
-        values[name] = 0.0 if known is None else known
-        values[f"{name}_unknown"] = float(known is None)
-        if known is None:
-            unknown.append(name)
-
-    add("age", None if record.age_years is None else (record.age_years - AGE_DECADE_FROM) / 10)
-    add("kps", None if record.kps is None else (100 - record.kps) / 10)
-    add("grade3", None if record.grade is None else float(record.grade == 3))
-    add("grade4", None if record.grade is None else float(record.grade == 4))
-    for name, state in (
-        ("idh_mutant", markers.idh_mutation),
-        ("codeleted", markers.codeletion_1p19q),
-        ("mgmt_methylated", markers.mgmt_methylation),
-    ):
-        add(name, None if state == "untested" else float(state == "present"))
-    values["grade_unknown"] = values.pop("grade3_unknown")
-    values.pop("grade4_unknown")
-    named = tuple(dict.fromkeys("grade" if n.startswith("grade") else n for n in unknown))
-    return values, named
-
-
-def _rounded(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> tuple[float, ...]:
+def _rounded(values: Floats) -> tuple[float, ...]:
     return tuple(float(f"{v:.6g}") for v in values)

@@ -13,7 +13,7 @@ from data.genomics import Variant, VariantSet
 from data.io.maf import read_maf_cohort
 from data.io.vcf import read_vcf
 from pipelines.diagnose import findings_of, integrated_diagnosis
-from pipelines.fit_survival import record_of
+from pipelines.tcga_glioma import record_of
 
 
 def variant(gene, change, **more):

@@ -9,10 +9,10 @@ import pytest
 from data.clinical import ClinicalRecord
 from data.io.maf import read_maf_cohort
 from data.prognosis import DAYS_PER_MONTH
-from pipelines.fit_survival import record_of
 from pipelines.genomics_cohort import Member, altered_genes, cohort_report
 from pipelines.interpret import alterations_of, interpret
 from pipelines.knowledge import knowledge_of
+from pipelines.tcga_glioma import record_of
 
 
 def member(number, genes, days=None, status=None):

@@ -13,10 +13,13 @@ from sksurv.svm import FastSurvivalSVM
 from typer.testing import CliRunner
 
 from app.cli import app
-from data.errors import CohortError
+from data.errors import CohortError, SampleError
 from data.io.cohort import read_cohort
+from models.survival.bootstrap import bootstrapped
+from models.survival.families.cox import Cox
 from models.survival.families.registry import FAMILIES
-from pipelines.public_cohorts import PUBLIC
+from pipelines.kept_cohorts import kept_cohort
+from pipelines.public_cohorts import PUBLIC, write_public
 from pipelines.survival_models import fit_and_keep, load_model, predict
 
 DICTIONARY = {
@@ -80,7 +83,7 @@ def spoiled(column, value):
         (spoiled("stage", "IV"), "stage of P3 is 'IV'; its levels are I, II"),
         (spoiled("patient", "P4"), "patient P4 is there twice"),
         (spoiled("patient", ""), "1 rows have no patient"),
-        (table().drop(columns="stage"), "has no column stage, which made.yaml names"),
+        (table().drop(columns="stage"), "has no column stage, which the data dictionary names"),
     ],
 )
 def test_a_table_that_breaks_a_rule_is_refused_with_its_patient(tmp_path, frame, match):
@@ -100,8 +103,8 @@ def test_gaps_are_gaps_and_codes_may_be_numbers(tmp_path):
 
 @pytest.mark.parametrize("family", list(FAMILIES))
 def test_a_kept_model_predicts_what_it_did(tmp_path, family):
-    path, about = fit_and_keep(written(tmp_path), family, tmp_path / "store")
-    model = load_model(path).model
+    path, about = fit_and_keep(written(tmp_path), family, tmp_path / "store", refits=0)
+    model = load_model(path).fitted.model
     cohort, _ = read_cohort(tmp_path / "made.yaml")
     again = FAMILIES[family]().fit(cohort, rng=np.random.default_rng(0))
     times = np.linspace(0, model.domain_[1], 7)
@@ -110,6 +113,47 @@ def test_a_kept_model_predicts_what_it_did(tmp_path, family):
         == again.predict_survival(cohort.covariates, times)
     ).all()
     assert about["patients"] == 120
+
+
+def test_a_kept_model_has_its_band_and_its_cohort_beside_it(tmp_path):
+    path, _ = fit_and_keep(written(tmp_path), "Cox", tmp_path / "store", refits=20)
+    cohort, _ = read_cohort(tmp_path / "made.yaml")
+    model = Cox().fit(cohort)
+    again = bootstrapped(model, cohort, 20, rng=np.random.default_rng(0))
+    times = np.linspace(1, 60, 5)
+    kept = load_model(path).fitted.curves(cohort.covariates, times)
+    assert (kept.lower == again.curves(cohort.covariates, times).lower).all()
+    beside, told = kept_cohort(tmp_path / "store", "made")
+    assert (beside.time == cohort.time).all()
+    pd.testing.assert_frame_equal(beside.covariates, cohort.covariates)
+    assert told.event.name == "death"
+
+
+def test_a_cohort_of_the_libraries_is_written_and_read_back(tmp_path):
+    cohort, _ = read_cohort(write_public("GBSG2", tmp_path))
+    assert (len(cohort), cohort.events) == (686, 299)
+    with pytest.raises(SampleError, match=r"no cohort 'GBSG3'; there are GBSG2"):
+        write_public("GBSG3", tmp_path)
+
+
+def test_a_dictionary_may_choose_rows_map_codes_and_name_columns(tmp_path):
+    frame = table().rename(columns={"stage": "pT"})
+    frame["pT"] = frame["pT"].map({"I": "1", "II": "2"})
+    frame.loc[0, "weeks"], frame.loc[1, "status"], frame.loc[2, "pT"] = np.nan, None, "TX"
+    codes = {"1": "I", "2": "II", "TX": "unknown"}
+    stage = {"kind": "category", "column": "pT", "levels": ["I", "II"], "codes": codes}
+    told = DICTIONARY | {
+        "covariates": {"stage": stage, "center": {"kind": "category", "constant": "here"}},
+        "without_outcome": "leave out", "leave_out": ["P4"], "only": {"patient": "P.?"},
+    }  # fmt: skip
+    cohort, _ = read_cohort(written(tmp_path, frame, told))
+    assert list(cohort.ids) == ["P2", "P3", "P5", "P6", "P7", "P8", "P9"]
+    assert cohort.covariates["stage"].isna().tolist() == [True] + [False] * 6
+    assert set(cohort.covariates["center"]) == {"here"}
+    with pytest.raises(CohortError, match="no row is left"):
+        read_cohort(written(tmp_path, frame, told | {"only": {"patient": "Q.*"}}))
+    with pytest.raises(CohortError, match="is no pattern"):
+        read_cohort(written(tmp_path, frame, told | {"only": {"patient": "("}}))
 
 
 def test_a_file_with_anything_else_in_it_is_refused(tmp_path):
@@ -125,17 +169,40 @@ def test_a_file_with_anything_else_in_it_is_refused(tmp_path):
 
 
 def test_a_patient_unlike_all_others_gets_no_number_and_a_gap_is_told(tmp_path):
-    fit_and_keep(written(tmp_path), "Cox", tmp_path / "store")
+    fit_and_keep(written(tmp_path), "Cox", tmp_path / "store", refits=20)
     new = pd.DataFrame(
         {"patient": ["A", "B", "C"], "age": [60, 101, np.nan], "stage": ["I", "II", "II"]}
     )
     new.to_csv(tmp_path / "new.csv", index=False)
     _, found = predict("made", tmp_path / "new.csv", tmp_path / "store", (10.0, 30.0))
     known, outside, gap = found
-    assert 0 < known.survival[30.0] < known.survival[10.0] < 1
-    assert (outside.survival, outside.median) == ({}, None)
+    assert 0 < known.survival[30.0][0] < known.survival[10.0][0] < 1
+    assert all(low < value < high for value, low, high in known.survival.values())
+    assert (outside.survival, outside.median) == ({}, (None, None, None))
     assert "age is 101, the fit's patients had" in outside.remark
     assert gap.unknown == ("age",)
+    assert gap.survival == {}
+    assert "age is not known, and was of every patient of the fit" in gap.remark
+
+
+def test_who_has_lived_has_the_curve_of_those_who_lived(tmp_path):
+    fit_and_keep(written(tmp_path), "Cox", tmp_path / "store", refits=20)
+    table().head(1).to_csv(tmp_path / "new.csv", index=False)
+    asked = "made", tmp_path / "new.csv", tmp_path / "store", (20.0, 40.0)
+    _, (at_start,) = predict(*asked)
+    _, (later,) = predict(*asked, lived=20.0)
+    assert later.survival[20.0] == (1.0, 1.0, 1.0)
+    told = at_start.survival[40.0][0] / at_start.survival[20.0][0]
+    assert later.survival[40.0][0] == pytest.approx(told)
+    with pytest.raises(CohortError, match="of patients who lived 30"):
+        predict(*asked, lived=30.0)
+    with pytest.raises(CohortError, match="1000 weeks lived is asked for"):
+        predict(*asked, lived=1000.0)
+
+
+def test_times_that_nobody_was_followed_for_are_refused(tmp_path):
+    fit_and_keep(written(tmp_path), "Cox", tmp_path / "store", refits=0)
+    table().head(1).to_csv(tmp_path / "new.csv", index=False)
     with pytest.raises(CohortError, match="which its patients were followed"):
         predict("made", tmp_path / "new.csv", tmp_path / "store", (1e6,))
 
@@ -148,7 +215,9 @@ def test_the_commands_fit_evaluate_and_predict(tmp_path):
         assert ran.exit_code == 0, ran.output
         return ran.stdout
 
-    told = json.loads(run("fit", dictionary, "--family", "Cox", "--store", store, "--json"))
+    told = json.loads(
+        run("fit", dictionary, "--family", "Cox", "--refits", 20, "--store", store, "--json")
+    )
     assert told["unit"] == "weeks"
     table().head(4).to_csv(tmp_path / "new.csv", index=False)
     answer = json.loads(

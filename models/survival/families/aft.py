@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy.special import expit
 from scipy.stats import norm
 from typing_extensions import override
 
+from data.cohort import Cohort
 from data.errors import CohortError
 from models.survival.families.base import EncodedEstimator, Floats
 from models.survival.families.cox import NOT_FITTED, penalties
@@ -32,12 +34,21 @@ class AcceleratedFailureTime(EncodedEstimator):
 
     Args:
         penalizer: of the squared coefficients; more where columns are many for the events.
+        laws: to choose from.
     """
 
     kind: ClassVar[str] = "accelerated failure time"
 
-    def __init__(self, penalizer: float = 0.01) -> None:
+    def __init__(self, penalizer: float = 0.01, laws: tuple[str, ...] = tuple(LAWS)) -> None:
         self.penalizer = penalizer
+        self.laws = laws
+
+    @override
+    def refitted(
+        self, cohort: Cohort, rows: NDArray[np.int64], rng: np.random.Generator
+    ) -> AcceleratedFailureTime:
+        """By the law that was chosen."""
+        return AcceleratedFailureTime(self.penalizer, (self.law_,)).fit(cohort.drawn(rows), rng=rng)
 
     @override
     def _fit(
@@ -47,7 +58,7 @@ class AcceleratedFailureTime(EncodedEstimator):
         frame = pd.DataFrame(x).assign(time=time / scale, event=event)
         frame.columns = frame.columns.map(str)
         for penalizer in penalties(self.penalizer, x, event):
-            fitted = _converged(frame, penalizer)
+            fitted = _converged(frame, penalizer, self.laws)
             if fitted:
                 break
         else:
@@ -76,14 +87,14 @@ class AcceleratedFailureTime(EncodedEstimator):
                 return np.asarray(norm.sf((log_time - place) / shape))
 
 
-def _converged(frame: pd.DataFrame, penalizer: float) -> dict[str, Any]:
+def _converged(frame: pd.DataFrame, penalizer: float, laws: Sequence[str]) -> dict[str, Any]:
     """Each law that can be fitted."""
     found = {}
-    for name, law in LAWS.items():
+    for name in laws:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of steps on the way
-                found[name] = law(penalizer=penalizer).fit(
+                found[name] = LAWS[name](penalizer=penalizer).fit(
                     frame, duration_col="time", event_col="event"
                 )
         except NOT_FITTED:

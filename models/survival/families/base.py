@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 from typing_extensions import override
 
@@ -50,6 +50,18 @@ class SurvivalEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lea
         Raises:
             CohortError: a time outside ``domain_``, or covariates that the model was not fitted for.
         """
+
+    def refitted(
+        self, cohort: Cohort, rows: NDArray[np.int64], rng: np.random.Generator
+    ) -> SurvivalEstimator:
+        """Another one fitted to drawn patients: what was chosen stays, what was estimated is estimated anew.
+
+        Args:
+            cohort: that this one was fitted to.
+            rows: drawn with replacement.
+            rng: where the model draws.
+        """
+        return clone(self).fit(cohort.drawn(rows), rng=rng)  # type: ignore[no-any-return]
 
     def predict_risk(self, covariates: pd.DataFrame, until: float | None = None) -> Floats:
         """(n,) time lost up to ``until`` (the end of the domain): the higher, the sooner the event."""

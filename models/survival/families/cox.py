@@ -77,8 +77,10 @@ class Cox(EncodedEstimator):
         return at_times(self.steps_, np.exp(-np.outer(risk, hazard)), times)
 
     def contributions(self, covariates: pd.DataFrame) -> pd.DataFrame:
-        """(n, k) exact parts of each patient's log hazard, against the mean of the fit's patients."""
-        x = self.encoder_.transform(covariates)
-        return pd.DataFrame(
-            x * self.coefficients_, columns=self.encoder_.names_, index=covariates.index
-        )
+        """(n, p) exact parts of each patient's log hazard, against the mean of the fit's patients."""
+        x = self.encoder_.transform(covariates) * self.coefficients_
+        owners = [term.covariate for term in self.encoder_.terms()]
+        parts = {
+            name: x[:, [o == name for o in owners]].sum(axis=1) for name in self.encoder_.columns_
+        }
+        return pd.DataFrame(parts, index=covariates.index)

@@ -9,9 +9,12 @@ from numpy.typing import NDArray
 from sksurv.ensemble import RandomSurvivalForest
 from typing_extensions import override
 
+from data.cohort import Cohort
 from models.survival.families.base import EncodedEstimator, Floats, at_times, outcome
 
 SEEDS = 2**31 - 1
+REFIT_TREES = 25
+"""Of a refit: enough for its spread, and a quarter of the size."""
 
 
 @final
@@ -39,6 +42,13 @@ class Forest(EncodedEstimator):
             n_estimators=self.trees, min_samples_leaf=self.leaf, max_features="sqrt",
             n_jobs=self.jobs, random_state=int(rng.integers(SEEDS)),
         ).fit(x, outcome(time, event))  # fmt: skip
+
+    @override
+    def refitted(self, cohort: Cohort, rows: NDArray[np.int64], rng: np.random.Generator) -> Forest:
+        """With fewer trees."""
+        return Forest(min(self.trees, REFIT_TREES), self.leaf, self.jobs).fit(
+            cohort.drawn(rows), rng=rng
+        )
 
     @override
     def _survival(self, x: Floats, times: Floats) -> Floats:

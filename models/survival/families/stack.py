@@ -6,10 +6,12 @@ seen (IPCW), over a grid of times (Golmakani and Polley 2020, doi:10.1515/ijb-20
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.optimize import nnls
 from sklearn.base import clone
 from typing_extensions import override
@@ -27,6 +29,7 @@ from models.survival.scores import censoring_weights, event_grid, stratified_fol
 MUCH = 1e4
 """Weight of the row that makes the weights sum to one."""
 TIMES = 20
+LEAST_WEIGHT = 0.01
 SHRINKAGE = 0.5
 """Draws weights to equal ones of all but Kaplan-Meier where events are few; a choice."""
 
@@ -67,14 +70,29 @@ class Stack(SurvivalEstimator):
                 fitted = clone(member).fit(inside, rng=rng)
                 told = fitted.encoder_.seen(cohort.covariates[out])
                 curves[n, out] = fitted.predict_survival(told, np.minimum(grid, fitted.domain_[1]))
-        informed = np.array([member.kind != KaplanMeier.kind for member in members], float)
-        toward = informed / informed.sum() if informed.any() else np.full(len(members), 1.0)
-        self.weights_ = brier_weights(curves, cohort, grid, toward)
-        self.fitted_ = [clone(member).fit(cohort, rng=rng) for member in members]
-        self.domain_ = (0.0, float(cohort.time.max()))
-        self.unit_ = cohort.unit
-        self.encoder_ = self.fitted_[0].encoder_
+        weights = brier_weights(curves, cohort, grid, _toward(members))
+        return self._of([clone(member).fit(cohort, rng=rng) for member in members], weights)
+
+    def _of(self, fitted: list[SurvivalEstimator], weights: Floats) -> Stack:
+        self.weights_ = weights
+        self.fitted_ = fitted
+        self.domain_ = fitted[0].domain_
+        self.unit_ = fitted[0].unit_
+        self.encoder_ = fitted[0].encoder_
         return self
+
+    @override
+    def refitted(self, cohort: Cohort, rows: NDArray[np.int64], rng: np.random.Generator) -> Stack:
+        """With weights learned anew from the patients that were not drawn; members without any are left out."""
+        kept = np.flatnonzero(self.weights_ >= LEAST_WEIGHT)
+        fitted = [self.fitted_[n].refitted(cohort, rows, rng) for n in kept]
+        out = cohort.take(np.setdiff1d(np.arange(len(cohort)), rows))
+        grid = event_grid(out, TIMES)
+        curves = np.array([
+            m.predict_survival(m.encoder_.seen(out.covariates), np.minimum(grid, m.domain_[1])) for m in fitted
+        ])  # fmt: skip
+        weights = brier_weights(curves, out, grid, _toward([self.fitted_[n] for n in kept]))
+        return Stack(self.members, self.folds)._of(fitted, weights)
 
     @override
     def predict_survival(self, covariates: pd.DataFrame, times: Floats) -> Floats:
@@ -86,6 +104,12 @@ class Stack(SurvivalEstimator):
     def shares(self) -> dict[str, float]:
         """Each member's weight, by its kind."""
         return {m.kind: float(w) for m, w in zip(self.fitted_, self.weights_, strict=True)}
+
+
+def _toward(members: Sequence[SurvivalEstimator]) -> Floats:
+    """Equal weights of all but Kaplan-Meier."""
+    informed = np.array([member.kind != KaplanMeier.kind for member in members], float)
+    return informed / informed.sum() if informed.any() else np.full(len(members), 1.0)
 
 
 def brier_weights(
