@@ -13,7 +13,7 @@ from data.cohort import Cohort
 from data.prognosis import DAYS_PER_MONTH, Driver, SurvivalPrediction
 from models.survival.calibration import AtHorizon, DecisionCurve
 from models.survival.groups import GroupCurve, Grouped
-from pipelines.patient_survival import LANDMARKS
+from pipelines.patient_survival import LANDMARKS, Alike, Asked
 
 RISK_TIMES = 6
 PALETTE = (*COLORS, "#e08e45", "#5b8e7d", "#7a6f9b", "#b56576")
@@ -55,6 +55,15 @@ def patient_figure(
         xaxis={"title": "months since diagnosis", "range": [0, told.months[-1]]},
     )
     return styled(figure, 400)
+
+
+def seen_words(asked: Asked, similar: Alike | None) -> str:
+    """Whether a patient was among those of the fit, as far as it is known."""
+    if asked.was_left_out:
+        return ", who was left out of the fit"
+    if similar is not None and similar.has_patient:
+        return ", who was AMONG those of the fit: the curve has seen it"
+    return ""
 
 
 def landmark_rows(told: SurvivalPrediction) -> list[dict[str, str]]:

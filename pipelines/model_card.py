@@ -58,7 +58,7 @@ def model_card(shipped: Shipped) -> str:
     ]  # fmt: skip
     head = (
         f"# {model.name}: {model.title}\n\n"
-        "Research use only. Written by the command that fitted the model; by TRIPOD+AI's items.\n"
+        "For research. Written by the command that fitted the model; by TRIPOD+AI's items.\n"
     )
     return head + "".join(f"\n**{name}.** {text}\n" for name, text in items)
 

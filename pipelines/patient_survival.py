@@ -16,6 +16,7 @@ from models.survival.groups import GroupCurve, by_group
 from models.survival.neighbors import nearest
 from pipelines.config import survival_model
 from pipelines.kept_cohorts import kept_cohort, kept_names
+from pipelines.ship_survival import shipped_config
 from pipelines.sites.registry import SITES
 
 LANDMARKS = (6.0, 12.0, 24.0, 36.0, 60.0, 120.0)
@@ -28,6 +29,12 @@ class Asked:
 
     model: CoxModel
     values: dict[str, float | str | None]
+    patient: str
+
+    @property
+    def was_left_out(self) -> bool:
+        """Whether the model's configuration names the patient as one not to learn from."""
+        return self.patient in shipped_config(self.model.name).cohort.leave_out
 
     @property
     def outside(self) -> tuple[str, ...]:
@@ -49,7 +56,7 @@ def asked_of(avatar: Avatar) -> Asked | None:
     told = SITES[avatar.site].survival
     if told is None:
         return None
-    return Asked(survival_model(told.model), told.covariates(avatar.record))
+    return Asked(survival_model(told.model), told.covariates(avatar.record), avatar.patient_id)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,12 +67,14 @@ class Alike:
         rows: their numbers in the cohort, the nearest first.
         distances: on the log hazard.
         curve: Kaplan-Meier of them.
+        has_patient: whether the one was in the cohort, before it was left out.
     """
 
     cohort: Cohort
     rows: np.ndarray
     distances: np.ndarray
     curve: GroupCurve
+    has_patient: bool
 
     def table(self, model: CoxModel) -> list[dict[str, str]]:
         """One line a patient."""
@@ -84,7 +93,7 @@ class Alike:
         ]
 
 
-def alike(asked: Asked, store: Path, patient: str) -> Alike | None:
+def alike(asked: Asked, store: Path) -> Alike | None:
     """From the cohort of the model that the store keeps, without the patient; None where it keeps none.
 
     Raises:
@@ -100,9 +109,9 @@ def alike(asked: Asked, store: Path, patient: str) -> Alike | None:
             f"with 'avatar survival keep {model.name} TABLE'"
         )
     cohort = cohort.with_columns(list(model.covariates))
-    others = cohort.take(cohort.ids != patient)
+    others = cohort.take(cohort.ids != asked.patient)
     (own,) = model.parts(model.frame(asked.values))
     rows, distances = nearest(own, model.parts(others.covariates))
     chosen = others.take(rows)
     (curve,) = by_group(chosen, np.full(len(chosen), "patients like this one", object)).curves
-    return Alike(others, rows, distances, curve)
+    return Alike(others, rows, distances, curve, len(others) < len(cohort))

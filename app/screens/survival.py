@@ -12,6 +12,7 @@ from app.survival_views import (
     median_words,
     outcome_of,
     patient_figure,
+    seen_words,
 )
 from app.views import plain
 from data.errors import AvatarError
@@ -22,7 +23,10 @@ keys = FieldKeys()
 avatar = choose_patient(keys)
 if avatar is None:
     st.stop()
-st.subheader(f"{avatar.patient_id}: {plain(avatar.record.diagnosis or 'diagnosis unknown')}")
+title = avatar.record.diagnosis or "diagnosis unknown"
+if avatar.diagnosis is not None:
+    title = avatar.diagnosis.title
+st.subheader(f"{avatar.patient_id}: {plain(title)}")
 asked = asked_of(avatar)
 if asked is None:
     st.info(
@@ -43,7 +47,7 @@ if asked.outside:
 left, right = st.columns((1.6, 1), gap="medium")
 with right:
     lived = st.number_input(
-        "Months lived since diagnosis", 0.0, model.end - model.times[1], 0.0, 1.0,
+        "Months lived since diagnosis", 0.0, model.end - model.times[1], 0.0, 1.0, format="%.0f",
         help=keys.help(
             "M", "Months lived since diagnosis",
             "The curve of those who have lived as long: survival from then on, not from diagnosis",
@@ -52,7 +56,7 @@ with right:
 told = asked.predict(lived)
 similar, problem = None, ""
 try:
-    similar = alike(asked, open_store().folder, avatar.patient_id)
+    similar = alike(asked, open_store().folder)
 except AvatarError as error:
     problem = str(error)
 outcome = outcome_of(avatar.record)
@@ -69,7 +73,7 @@ with left:
         f"{plain(told.statement)}. Band: uncertainty of the model's curve at each time by itself, from "
         f"{len(model.replicates)} refits; not the spread of single patients."
         + (
-            " The dashed line is what became of this patient; the model was fitted without."
+            f" The dashed line is what became of this patient{seen_words(asked, similar)}."
             if outcome
             else ""
         )

@@ -152,9 +152,10 @@ def test_plain_numbers_give_the_curves_of_the_family_and_its_refits(share):
     ours = numbers.curves(cohort.covariates, times)
     theirs = fitted.curves(cohort.covariates, times)
     assert ours.middle == pytest.approx(theirs.middle, abs=1e-5)
-    assert ours.lower == pytest.approx(
-        theirs.lower, abs=5e-3
-    )  # a rare gap is marked in few of the refits
+    known = cohort.covariates.notna().all(axis=1).to_numpy()
+    assert ours.lower[known] == pytest.approx(theirs.lower[known], abs=1e-5)
+    # what is not known counts as the mean of each refit's own patients there
+    assert ours.lower == pytest.approx(theirs.lower, abs=0.03)
     assert numbers.outside(cohort.covariates) == fitted.outside(cohort.covariates)
     parts = model.contributions(cohort.covariates)[list(numbers.covariates)].to_numpy()
     assert numbers.parts(cohort.covariates) == pytest.approx(parts, abs=1e-5)

@@ -32,8 +32,8 @@ def fitted(model=None, refits=20, seed=0):
 
 @pytest.mark.slow
 def test_bands_of_cox_cover_what_they_say():
-    """Known truth: 90 % bands over 24 in-silico cohorts of 300; a run of 60 gave 0.91."""
-    (found,) = band_coverage({"Cox": Cox}, cohorts=24).values()
+    """Known truth: 90 % bands over 16 in-silico cohorts of 300; a run of 60 gave 0.91."""
+    (found,) = band_coverage({"Cox": Cox}, cohorts=16).values()
     assert 0.85 <= found.share <= 0.95
 
 
@@ -42,8 +42,8 @@ def test_bands_of_a_stack_cover_what_they_say():
     def members():
         return Stack((KaplanMeier(), Cox(), Forest(trees=20), AcceleratedFailureTime()), folds=3)
 
-    (found,) = band_coverage({"stack": members}, cohorts=8, refits=20).values()
-    assert 0.8 <= found.share <= 0.97  # of eight cohorts the share has an error of 0.05 of its own
+    (found,) = band_coverage({"stack": members}, cohorts=6, refits=20).values()
+    assert 0.8 <= found.share <= 0.97  # of six cohorts the share has an error of 0.05 of its own
 
 
 @settings(max_examples=20, deadline=None)
