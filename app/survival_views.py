@@ -12,6 +12,7 @@ from data.clinical import ClinicalRecord
 from data.cohort import Cohort
 from data.prognosis import DAYS_PER_MONTH, Driver, SurvivalPrediction
 from models.survival.calibration import AtHorizon, DecisionCurve
+from models.survival.families.registry import FAMILIES
 from models.survival.groups import GroupCurve, Grouped
 from pipelines.patient_survival import LANDMARKS, Alike, Asked
 
@@ -187,11 +188,11 @@ def calibration_figure(told: dict[str, tuple[np.ndarray, AtHorizon]], horizon: s
     figure.add_scatter(
         x=[0, 1], y=[0, 1], line={"color": "#999", "dash": "dash", "width": 1}, name="right", hoverinfo="skip"
     )  # fmt: skip
-    for (kind, (predicted, at)), color in zip(told.items(), _colors(len(told)), strict=True):
+    for kind, (predicted, at) in told.items():
         order = np.argsort(predicted)
         figure.add_scatter(
             x=predicted[order], y=at.smoothed[order], name=f"{kind} (ICI {at.ici:.3f})",
-            line={"color": color, "width": 2},
+            line={"color": _color_of(kind), "width": 2},
         )  # fmt: skip
     figure.update_layout(
         xaxis={"title": f"predicted probability by {horizon}", "range": [0, 1]},
@@ -212,10 +213,9 @@ def decision_figure(told: dict[str, DecisionCurve], horizon: str) -> go.Figure:
         x=first.thresholds, y=np.zeros(len(first.thresholds)), name="nobody",
         line={"color": "#555", "dash": "dash"},
     )  # fmt: skip
-    for (kind, curve), color in zip(told.items(), _colors(len(told)), strict=True):
-        figure.add_scatter(
-            x=curve.thresholds, y=curve.model, name=kind, line={"color": color, "width": 2}
-        )
+    for kind, curve in told.items():
+        line = {"color": _color_of(kind), "width": 2}
+        figure.add_scatter(x=curve.thresholds, y=curve.model, name=kind, line=line)
     top = max(float(first.everyone.max()), *(float(curve.model.max()) for curve in told.values()))
     figure.update_layout(
         xaxis={"title": f"risk by {horizon} above which one would act"},
@@ -226,3 +226,8 @@ def decision_figure(told: dict[str, DecisionCurve], horizon: str) -> go.Figure:
 
 def _colors(count: int) -> list[str]:
     return [PALETTE[n % len(PALETTE)] for n in range(count)]
+
+
+def _color_of(kind: str) -> str:
+    """A family's own, in every figure."""
+    return PALETTE[list(FAMILIES).index(kind) % len(PALETTE)]
