@@ -16,6 +16,7 @@ from rich.table import Table
 from app.options import DEFAULT_STORE, JsonOption, StoreOption
 
 if TYPE_CHECKING:
+    from models.survival.cox import CoxModel
     from pipelines.survival_models import Predicted
 
 app = typer.Typer(help="Survival models of a cohort.", no_args_is_help=True)
@@ -137,6 +138,31 @@ def _calibration(told: dict[str, Any], unit: str) -> Table:
     return table
 
 
+@app.command("incidence")
+def incidence_(
+    dictionary: DictionaryArgument,
+    at: Annotated[list[float], typer.Option(help="Time in the cohort's unit; repeatable.")],
+    by: Annotated[str | None, typer.Option(help="A category, whose levels are told apart.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Competing events: how many have had each by times (Aalen-Johansen), beside one less Kaplan-Meier."""
+    from pipelines.competing_events import incidence_rows
+
+    told, rows = incidence_rows(dictionary, tuple(at), by)
+    if as_json:
+        typer.echo(json.dumps({"cohort": told.name, "rows": [vars(row) for row in rows]}, indent=1))
+        return
+    table = Table(
+        "group", f"at ({told.time.unit})", told.event.name, "competing event", "neither",
+        "1 - Kaplan-Meier (too high)",
+    )  # fmt: skip
+    table.title = escape(f"{told.name}: shares who have had each event")
+    for row in rows:
+        numbers = (row.event, row.competing, row.neither, row.naive)
+        table.add_row(escape(row.group), f"{row.time:g}", *(f"{number:.3f}" for number in numbers))
+    out.print(table)
+
+
 @app.command("predict")
 def predict_(
     model: Annotated[
@@ -185,14 +211,25 @@ def _cells(one: Predicted, horizons: list[float]) -> list[str]:
         f"{value:.2f}" + (f" ({least:.2f} to {most:.2f})" if banded else " (no band)")
         for value, least, most in one.survival.values()
     ]
-    return [*shown, f"{middle} ({low} to {high})" if banded else middle]
+    told = banded and {middle, low, high} != {middle}
+    return [*shown, f"{middle} ({low} to {high})" if told else middle]
 
 
 @app.command("models")
-def models_(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
-    """The shipped survival models, and those of the store."""
+def models_(
+    name: Annotated[
+        str | None, typer.Argument(help="Of a shipped one: what it wants to know.")
+    ] = None,
+    store: StoreOption = DEFAULT_STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """The shipped survival models, and those of the store; or the covariates of one."""
     from pipelines.config import survival_model, survival_models
     from pipelines.survival_models import FOLDER, SUFFIX
+
+    if name is not None:
+        _one_model(survival_model(name), as_json=as_json)
+        return
 
     own = sorted(path.stem for path in (store / FOLDER).glob(f"*{SUFFIX}"))
     shipped = [survival_model(name) for name in survival_models()]
@@ -201,14 +238,31 @@ def models_(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> 
                 for m in shipped]  # fmt: skip
         typer.echo(json.dumps({"shipped": rows, "store": own}, indent=1))
         return
-    table = Table("model", "predicts", "patients", "events", "Harrell C out of fold", "covariates")
+    table = Table("model", "predicts", "patients", "events", "Harrell C out of fold")
     for model in shipped:
         table.add_row(
             model.name, model.title, str(model.patients), str(model.events),
-            f"{model.concordance_out_of_fold:.3f}", ", ".join(model.covariates),
+            f"{model.concordance_out_of_fold:.3f}",
         )  # fmt: skip
     out.print(table)
     out.print(f"in the store: {', '.join(own) or 'none'}")
+
+
+def _one_model(model: CoxModel, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(model.model_dump_json(exclude={"replicates"}))
+        return
+    table = Table("column", "is", "unit or levels", "seen", "may be unknown")
+    table.title = escape(
+        f"{model.name}: {model.title}; a table for 'predict' has these columns, and patient"
+    )
+    for name, told in model.covariates.items():
+        seen = model.seen[name]
+        spread = ", ".join(seen.levels) if seen.levels else f"{seen.low:g} to {seen.high:g}"
+        table.add_row(
+            name, model.label(name), ", ".join(told.levels) or told.unit, spread, "yes" if seen.gaps else "no"
+        )  # fmt: skip
+    out.print(table)
 
 
 @app.command("keep")

@@ -211,7 +211,13 @@ def _model(name: str, store: Path) -> tuple[Bootstrapped | CoxModel, dict[str, A
             "events": shipped.events, "event": shipped.event, "unit": shipped.unit, "covariates": kinds,
             "time_zero": shipped.time_zero, "sha256": shipped.sha256,
         }  # fmt: skip
-    saved = load_model(path if path.is_file() or not Path(name).is_file() else Path(name))
+    if not path.is_file() and not Path(name).is_file():
+        own = sorted(p.stem for p in (store / FOLDER).glob(f"*{SUFFIX}"))
+        raise CohortError(
+            f"there is no survival model {name!r}: {store} has {', '.join(own) or 'none'}, shipped are "
+            f"{', '.join(survival_models())}; or give a file"
+        )
+    saved = load_model(path if path.is_file() else Path(name))
     return saved.fitted, saved.about
 
 

@@ -126,6 +126,12 @@ p = (
 st.markdown(f"{badge}**{plain(labels[marker])}**: {p}")
 st.plotly_chart(kaplan_meier_figure(grouped, cohort.unit, event), key="kaplan-meier")
 st.table(risk_rows(cohort, grouped))
+competing = int((cohort.event == 2).sum())
+if competing:
+    st.warning(
+        f"{competing} patients had a competing event and count as seen last: these curves are of a world "
+        "without it. `avatar survival incidence` tells of both."
+    )
 st.caption(
     "Kaplan-Meier with pointwise 95 % intervals; below, patients still followed."
     + (f" Not known of {grouped.left_out}, who are left out." if grouped.left_out else "")

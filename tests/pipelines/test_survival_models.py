@@ -18,6 +18,7 @@ from data.io.cohort import read_cohort
 from models.survival.bootstrap import bootstrapped
 from models.survival.families.cox import Cox
 from models.survival.families.registry import FAMILIES
+from pipelines.competing_events import incidence_rows
 from pipelines.kept_cohorts import kept_cohort
 from pipelines.public_cohorts import PUBLIC, write_public
 from pipelines.survival_models import fit_and_keep, load_model, predict
@@ -258,3 +259,43 @@ def test_public_cohorts_are_what_they_are_known_to_be():
     assert {
         name: (len(c), c.events) for name, c in ((n, make()) for n, make in PUBLIC.items())
     } == known
+
+
+def test_competing_events_are_told_by_group(tmp_path):
+    frame = table()
+    frame.loc[frame["status"].eq("alive") & (frame.index % 2 == 0), "status"] = "other"
+    event = {"column": "status", "codes": {"alive": 0, "dead": 1, "other": 2}, "name": "death"}
+    dictionary = written(tmp_path, frame, DICTIONARY | {"event": event})
+    asked = ["survival", "incidence", str(dictionary), "--at", "20", "--by", "stage", "--json"]
+    ran = CliRunner().invoke(app, asked)
+    assert ran.exit_code == 0, ran.output
+    rows = json.loads(ran.stdout)["rows"]
+    assert [row["group"] for row in rows] == ["stage: I", "stage: II"]
+    for row in rows:
+        assert row["event"] + row["competing"] + row["neither"] == pytest.approx(1)
+        assert row["naive"] >= row["event"] > 0
+    assert "competing event" in CliRunner().invoke(app, asked[:-1]).stdout
+    with pytest.raises(CohortError, match="age is a number"):
+        incidence_rows(dictionary, (20.0,), "age")
+    with pytest.raises(CohortError, match="followed for 0 to"):
+        incidence_rows(dictionary, (1e5,))
+
+
+def test_the_shipped_models_tell_what_they_want_to_know_and_answer(tmp_path):
+    def run(*words):
+        ran = CliRunner().invoke(app, ["survival", *map(str, words)])
+        return ran.exit_code, " ".join(ran.output.split())
+
+    told = json.loads(run("models", "--json", "--store", tmp_path)[1])
+    assert {one["name"] for one in told["shipped"]} >= {"glioma", "lung", "breast-gbsg2"}
+    assert "grade" in run("models", "glioma")[1]
+    row = {"patient": "A", "age": 63, "sex": "male", "grade": "G4", "kps": 80, "idh": "wildtype", "codel": "",
+           "mgmt": "methylated", "tert": "", "gain7_loss10": ""}  # fmt: skip
+    pd.DataFrame([row, row | {"patient": "B", "age": 95}]).to_csv(tmp_path / "new.csv", index=False)
+    code, shown = run("predict", "glioma", tmp_path / "new.csv", "--at", 12, "--store", tmp_path)
+    assert code == 0, shown
+    assert "no number" in shown
+    with pytest.raises(
+        CohortError, match=r"no survival model 'lungs': .* has none, shipped are breast-gbsg2"
+    ):
+        predict("lungs", tmp_path / "new.csv", tmp_path, ())
