@@ -79,7 +79,7 @@ def write_study(folder: Path, **changes: object) -> Path:
         )
     write_nifti(folder / "mask.nii.gz", mask.astype(np.uint8), affine)
     (folder / "calls.vcf").write_text(VCF)
-    record = {"patient_id": "P1", "age_years": 53, "grade": 2, "kps": 100}
+    record = {"patient_id": "P1", "age_years": 53, "sex": "female", "grade": 2, "kps": 100}
     record["markers"] = {"codeletion_1p19q": "present"}
     (folder / "record.yaml").write_text(yaml.safe_dump(record))
     study: dict[str, object] = {

@@ -189,10 +189,14 @@ class CoxModel(_Part):
             level: of a category, or ``unknown``; None of a number is one ``scale`` more.
             against: another level; None of a number is its center.
         """
-        own = np.array([term.covariate == covariate for term in self.terms], float)
-        asked = np.array([term.level == level for term in self.terms], float)
-        other = np.array([term.level == against for term in self.terms], float)
-        side = own * (asked - (other if against is not None else 0.0))
+        own = [term for term in self.terms if term.covariate == covariate]
+        center, scale = next(((t.center, t.scale) for t in own if t.level is None), (None, 0.0))
+        usual = center if against is None else against
+        asked = center + scale if level is None and center is not None else level
+        pair = pd.Series([None if asked == UNKNOWN else asked, usual])
+        side = np.array([
+            float(-np.diff(t.column(pair))[0]) if t.covariate == covariate else 0.0 for t in self.terms
+        ])  # fmt: skip
         fits = np.array([fit.coefficients for fit in (self.fit, *self.replicates)]) @ side
         return _ratio(fits[0], fits[1:])
 

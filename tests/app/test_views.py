@@ -30,7 +30,7 @@ def avatar(small_store):
 
 def test_the_patient_row_says_unknown_where_nothing_is_known(avatar):
     row = patient_row(avatar)
-    assert row.person == "sex unknown, 53 y"
+    assert row.person == "female, 53 y"
     assert row.diagnosis == "diagnosis unknown"
     assert row.variants == "IDH1 R132H"
     assert row.tumor.endswith("mL, right")

@@ -125,6 +125,21 @@ def test_each_shipped_model_has_a_configuration_and_a_card_without_a_blank_item(
     assert shipped_config(name).title == survival_model(name).title
 
 
+def test_a_ratio_is_that_of_two_patients_who_differ_in_one_covariate():
+    model = survival_model("glioma")
+    base = patient_of("glioma")
+    for covariate, level, against in (
+        ("idh", "wildtype", "mutant"), ("idh", "unknown", "wildtype"), ("codel", "unknown", "intact"),
+        ("codel", "codeleted", "intact"), ("gain7_loss10", "unknown", "absent"),
+    ):  # fmt: skip
+        asked = None if level == "unknown" else level
+        pair = [model.frame(base | {covariate: value}) for value in (asked, against)]
+        logs = [model.parts(frame).sum() for frame in pair]
+        told = model.ratio_of(covariate, level, against)
+        assert told["hazard_ratio"] == pytest.approx(np.exp(logs[0] - logs[1]), rel=1e-4)
+    assert model.ratio_of("age", None, None)["hazard_ratio"] > 1
+
+
 def test_an_unknown_model_is_refused_by_name():
     with pytest.raises(CohortError, match="no shipped survival model 'kidney'; there are breast"):
         survival_model("kidney")
