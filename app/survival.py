@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -160,6 +161,49 @@ def incidence_(
     for row in rows:
         numbers = (row.event, row.competing, row.neither, row.naive)
         table.add_row(escape(row.group), f"{row.time:g}", *(f"{number:.3f}" for number in numbers))
+    out.print(table)
+
+
+@app.command("modalities")
+def modalities_(
+    dictionary: DictionaryArgument,
+    repeats: Annotated[int, typer.Option(min=1, help="Of the cross-validation.")] = 2,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """What each modality (clinical, molecular, imaging) adds to the others; a patient may lack any of them."""
+    from data.io.cohort import read_cohort
+    from pipelines.modalities import ALL, what_each_adds
+
+    cohort, told = read_cohort(dictionary)
+    names = dict.fromkeys(one.modality for one in told.covariates.values() if one.modality)
+    parts = {
+        name: tuple(key for key, one in told.covariates.items() if one.modality == name) for name in names
+    }  # fmt: skip
+    with Progress(console=err) as bar:
+        task = bar.add_task("fits", total=None)
+        found, each = what_each_adds(
+            cohort, parts, repeats=repeats, seed=seed,
+            on_step=lambda kind, done, total: bar.update(
+                task, completed=done, total=total, description=kind
+            ),
+        )  # fmt: skip
+    if as_json:
+        together = {score: found[ALL].mean(score) for score in ("uno", "harrell", "brier")}
+        rows = [asdict(one) for one in each]
+        typer.echo(
+            json.dumps({"cohort": cohort.name, "all": together, "modalities": rows}, indent=1)
+        )
+        return
+    table = Table(
+        "modality", "known of", "Uno C alone", "adds to Uno C (90 %)", "adds to IBS (90 %)", ""
+    )
+    table.title = escape(f"{cohort.name}: all together Uno C {found[ALL].mean('uno'):.3f}")
+    for one in each:
+        gaps = (one.adds_concordance, one.adds_brier)
+        words = (f"{gap.value:+.4f} ({gap.low:+.4f} to {gap.high:+.4f})" for gap in gaps)
+        helps = "" if any(gap.is_told_apart for gap in gaps) else "not told apart from nothing"
+        table.add_row(escape(one.name), f"{one.known:.0%}", f"{one.alone:.3f}", *words, helps)
     out.print(table)
 
 

@@ -34,6 +34,9 @@ class Covariate(BaseModel):
     low: float | None = Field(default=None, description="of a number: what is below is an error")
     high: float | None = None
     label: str = Field(default="", description="for tables and axes")
+    modality: str = Field(
+        default="", description="clinical, molecular, imaging ...: what it adds is told"
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,29 @@ def upenn_glioblastoma(folder: Path) -> Cohort:
         "UPENN-GBM", frame, "Age_at_scan_years", "IDH1", "MGMT", frame["months"], np.ones(len(frame)),
         "patient",
     )  # fmt: skip
+
+
+UPENN_MODALITIES: Mapping[str, tuple[str, ...]] = {
+    "clinical": ("age", "sex"), "molecular": ("idh", "mgmt"),
+    "imaging": ("log10_necrosis_mm3", "necrosis_eccentricity", "necrosis_flair_mean"),
+}  # fmt: skip
+"""Covariates of UPENN-GBM; imaging is of the necrotic core, as segmented and measured by CaPTk."""
+CAPTK = {
+    "log10_necrosis_mm3": "FLAIR_NC_Volumetric_Volume",
+    "necrosis_eccentricity": "FLAIR_NC_Morphologic_Eccentricity",
+    "necrosis_flair_mean": "FLAIR_NC_Intensity_Mean",
+}
+
+
+def upenn_modalities(folder: Path) -> Cohort:
+    """UPENN-GBM with imaging of those who have it."""
+    cohort = upenn_glioblastoma(folder)
+    frame = _read(folder / "cohorts/UPENN-GBM_CaPTk_segm_FLAIR_NC.csv")
+    frame = frame[frame["SubjectID"].str.endswith("_11")]
+    frame = frame.set_index(frame["SubjectID"].str.rsplit("_", n=1).str[0]).reindex(cohort.ids)
+    imaging = {name: frame[column].to_numpy(float) for name, column in CAPTK.items()}
+    imaging["log10_necrosis_mm3"] = np.log10(imaging["log10_necrosis_mm3"])
+    return replace(cohort, covariates=cohort.covariates.assign(**imaging))
 
 
 PUBLIC: Mapping[str, Callable[[], Cohort]] = {
