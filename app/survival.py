@@ -207,6 +207,46 @@ def modalities_(
     out.print(table)
 
 
+@app.command("simulate")
+def simulate_(
+    patient: Annotated[str, typer.Argument(help="An avatar of the store.")],
+    regimen: Annotated[
+        list[str], typer.Option(help="A shipped regimen's name or a YAML file; repeatable.")
+    ],
+    store: StoreOption = DEFAULT_STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """Survival under regimens, by the survival model joined with the twin. In silico."""
+    from data.store import AvatarStore
+    from pipelines.joint_survival import joint_survival
+
+    with AvatarStore(store, must_exist=True) as opened:
+        avatar = opened.get(patient)
+    with err.status("Simulating"):
+        found = [joint_survival(avatar, name) for name in regimen]
+    if as_json:
+        rows = [
+            {
+                "regimen": one.regimen, "months": one.months.tolist(), "median_months": one.median_months,
+                "progression_months": one.progression_months, "survival": one.joint.middle[0].tolist(),
+                "low": one.joint.lower[0].tolist(), "high": one.joint.upper[0].tolist(),
+                "without_the_twin": one.alone.tolist(), "assumptions": one.assumptions,
+            }
+            for one in found
+        ]  # fmt: skip
+        typer.echo(json.dumps({"patient": patient, "in_silico": True, "regimens": rows}, indent=1))
+        return
+    from app.survival_views import joint_rows
+
+    rows = joint_rows(found)
+    table = Table(*rows[0], title=escape(f"{patient}: survival since the scan. In silico"))
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row.values()))
+    out.print(table)
+    for words in found[0].assumptions:
+        out.print(escape(words))
+
+
 @app.command("predict")
 def predict_(
     model: Annotated[

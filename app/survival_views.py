@@ -14,6 +14,7 @@ from data.prognosis import DAYS_PER_MONTH, Driver, SurvivalPrediction
 from models.survival.calibration import AtHorizon, DecisionCurve
 from models.survival.families.registry import FAMILIES
 from models.survival.groups import GroupCurve, Grouped
+from pipelines.joint_survival import JointSurvival
 from pipelines.patient_survival import LANDMARKS, Alike, Asked
 
 RISK_TIMES = 6
@@ -94,6 +95,51 @@ def median_words(told: SurvivalPrediction) -> str:
         return f"beyond {told.months[-1]:.0f}" if month is None else f"{month:.0f}"
 
     return f"{words(told.median_months)} months ({words(told.median_low)} to {words(told.median_high)})"
+
+
+def joint_figure(found: Sequence[JointSurvival]) -> go.Figure:
+    """In-silico survival under regimens, beside the survival model that knows of none."""
+    figure = go.Figure()
+    for one, color in zip(found, _colors(len(found)), strict=True):
+        band = one.joint
+        edges = (band.lower[0].tolist(), band.middle[0].tolist(), band.upper[0].tolist())
+        add_band(figure, tuple(one.months), *edges, one.regimen, color, percent=True)
+    figure.add_scatter(
+        x=found[0].months, y=100 * found[0].alone, name="without the twin",
+        line={"color": "#555", "dash": "dash", "width": 1.5},
+    )  # fmt: skip
+    figure.update_layout(
+        yaxis={"title": "alive (%), in silico", "range": [0, 105]},
+        xaxis={"title": "months since the scan"},
+    )
+    return styled(figure, 400)
+
+
+def joint_rows(found: Sequence[JointSurvival]) -> list[dict[str, str]]:
+    """One line a regimen."""
+
+    def words(month: float | None, end: float) -> str:
+        return f"beyond {end:.0f}" if month is None else f"{month:.0f}"
+
+    rows = []
+    for one in found:
+        end = float(one.months[-1])
+        low, middle, high = (words(month, end) for month in one.progression_months)
+        row = {
+            "Regimen": one.regimen,
+            "Months to progression (90 % of members)": f"{middle} ({low} to {high})",
+            "Median survival (months)": words(one.median_months, end),
+        }
+        for month in (12, 24):
+            at = int(np.searchsorted(one.months, month))
+            value, least, most = (
+                100 * c[0, at] for c in (one.joint.middle, one.joint.lower, one.joint.upper)
+            )
+            row[f"Alive at {month} months (%, 90 % band)"] = (
+                f"{value:.0f} ({least:.0f} to {most:.0f})"
+            )
+        rows.append(row)
+    return rows
 
 
 def driver_figure(drivers: Sequence[Driver]) -> go.Figure:

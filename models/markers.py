@@ -1,8 +1,8 @@
 """Which part of the avatar each marker acts on: one each, so that nothing is counted twice.
 
 A marker of growth decides the tumor's class and with it the growth prior; one of response acts on a
-treatment's effect. The survival model is an answer of its own beside the twin, whose result it does not
-enter; what it uses is listed with its coefficients.
+treatment's effect. The survival model is an answer of its own beside the twin; where the two are joined, the
+markers of response are left to the twin.
 """
 
 from __future__ import annotations

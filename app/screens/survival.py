@@ -8,6 +8,8 @@ from app.components.keys import FieldKeys
 from app.state import choose_patient, open_store
 from app.survival_views import (
     driver_figure,
+    joint_figure,
+    joint_rows,
     landmark_rows,
     median_words,
     outcome_of,
@@ -15,9 +17,17 @@ from app.survival_views import (
     seen_words,
 )
 from app.views import plain
+from data.avatar import Avatar
 from data.errors import AvatarError
-from pipelines.config import SURVIVAL_MODELS
+from pipelines.config import SURVIVAL_MODELS, regimen_names
+from pipelines.joint_survival import JointSurvival, joint_survival
 from pipelines.patient_survival import alike, asked_of
+
+
+@st.cache_data(show_spinner=False, max_entries=50)
+def _joint(avatar: Avatar, regimen: str) -> JointSurvival:
+    return joint_survival(avatar, regimen)
+
 
 keys = FieldKeys()
 avatar = choose_patient(keys)
@@ -99,6 +109,25 @@ with unknown:
     )
     with st.expander("Model card"):
         st.markdown((SURVIVAL_MODELS / f"{model.name}.md").read_text())
+st.markdown("**Under a regimen** :violet-badge[in silico]")
+regimens = st.multiselect(
+    "Regimens", regimen_names(), placeholder="choose regimens to compare",
+    help=keys.help(
+        "R", "Regimens",
+        "The twin says when the tumor progresses under each; from then on the hazard of death is a "
+        "published multiple",
+    ),
+)  # fmt: skip
+if regimens:
+    try:
+        with st.spinner("Simulating"):
+            found = [_joint(avatar, name) for name in regimens]
+    except AvatarError as error:
+        st.error(plain(str(error)))
+    else:
+        st.plotly_chart(joint_figure(found), key="joint")
+        st.table(joint_rows(found))
+        st.caption(plain(" ".join(found[0].assumptions)))
 st.markdown("**Patients like this one**")
 if problem:
     st.error(plain(problem))

@@ -6,7 +6,7 @@ and raise the baseline's curve to the power of the exponential.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -134,8 +134,21 @@ class CoxModel(_Part):
             return None if inside else beyond(label, value, seen.low, seen.high)
         return None if str(value) in seen.levels else never_seen(label, str(value), seen.levels)
 
-    def curves(self, covariates: pd.DataFrame, times: Floats, *, lived: float = 0.0) -> CurveBand:
+    def curves(
+        self,
+        covariates: pd.DataFrame,
+        times: Floats,
+        *,
+        lived: float = 0.0,
+        at_mean: Collection[str] = (),
+    ) -> CurveBand:
         """(n, t) curves at ascending months, for patients who have lived for some of them.
+
+        Args:
+            covariates: of the patients.
+            times: in months.
+            lived: months.
+            at_mean: covariates that are left to another model: everyone is at the fit's mean of them.
 
         Raises:
             CohortError: times beyond what is told.
@@ -145,12 +158,22 @@ class CoxModel(_Part):
             raise CohortError(
                 f"{at.max():g} months are asked for; {self.name} tells 0 to {self.end:g}"
             )
-        columns = columns_of(self.terms, covariates)
-        told = [self._curves(fit, columns, at) for fit in (self.fit, *self.replicates)]
+        told = self._told(covariates, at, at_mean)
         middle, *drawn = (
             given_lived(c[:, :-1], c[:, -1:]) if lived > 0 else c[:, :-1] for c in told
         )
         return band_of(middle, np.array(drawn))
+
+    def drawn(
+        self, covariates: pd.DataFrame, times: Floats, *, at_mean: Collection[str] = ()
+    ) -> Floats:
+        """(1 + r, n, t) curves of the fit and of each of its refits."""
+        return np.array(self._told(covariates, times, at_mean))
+
+    def _told(self, covariates: pd.DataFrame, at: Floats, at_mean: Collection[str]) -> list[Floats]:
+        counted = np.array([term.covariate not in at_mean for term in self.terms])
+        columns = columns_of(self.terms, covariates) * counted
+        return [self._curves(fit, columns, at) for fit in (self.fit, *self.replicates)]
 
     def _curves(self, fit: CoxFit, columns: Floats, at: Floats) -> Floats:
         hazard = np.interp(at, self.times, fit.baseline)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
+import numpy as np
 import pandas as pd
 import pytest
-from avatars import put_avatar
+from avatars import put_avatar, scan_of
 from browser import banner, keys_of_buttons, keys_of_fields, pick, serve, shot
 from playwright.sync_api import expect
 
 from data.clinical import ClinicalRecord
+from data.imaging import Volume
 from data.prognosis import DAYS_PER_MONTH
 from data.store import AvatarStore
 from pipelines.config import survival_model
@@ -18,6 +22,14 @@ from pipelines.tcga_glioma import record_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("survival-browser")]
 FLAGSHIPS = ("TCGA-DU-7294", "TCGA-FG-6692")
+
+
+def tumor(store):
+    """Of 8 mL, made up: the page needs a volume."""
+    mask = np.zeros((40, 40, 40), np.int16)
+    mask[10:30, 10:30, 10:30], mask[12:28, 12:28, 12:28] = 1, 3
+    image = Volume(np.ones(mask.shape, np.float32), np.eye(4))
+    return scan_of(store, image, Volume(mask, np.eye(4)))
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +46,10 @@ def board(shared, tmp_path_factory):
             }
             record = record_of(row).model_copy(update=followed)
             survival = survival_model("glioma").predict(survival_covariates(record))
-            put_avatar(store, patient, record=record, survival=survival)
+            scans = (tumor(store),) if patient == "TCGA-FG-6692" else ()
+            put_avatar(
+                store, patient, *scans, record=record, survival=survival, prior_class="glioblastoma"
+            )
         young = ClinicalRecord(patient_id="CHILD", age_years=4, sex="male", grade=4)
         put_avatar(store, "CHILD", record=young)
     keep_for("glioma", table, folder)
@@ -60,7 +75,9 @@ def test_a_patient_has_a_curve_what_drives_it_and_patients_like_this_one(board, 
     expect(page.get_by_text("Within what the model has seen")).to_be_visible()
     median = page.get_by_test_id("stMetricValue").inner_text()
     shot(page, "survival-glioblastoma")
-    assert keys_of_fields(page) == {"Patient": "F", "Months lived since diagnosis": "M"}
+    assert keys_of_fields(page) == {
+        "Patient": "F", "Months lived since diagnosis": "M", "Regimens": "R",
+    }  # fmt: skip
     lived = page.get_by_role("spinbutton", name="Months lived since diagnosis")
     lived.fill("18")
     lived.press("Enter")
@@ -75,6 +92,31 @@ def test_the_oligodendroglioma_s_curve_is_above(board, page):
     page.get_by_text("Model card").click()
     page.get_by_text("On UPENN-GBM (585 patients", exact=False).first.wait_for()
     shot(page, "survival-oligodendroglioma")
+
+
+def chosen(page, box, regimen):
+    """One more of a list of several, by the keyboard: its options move while it opens."""
+    box.click()
+    page.keyboard.type(regimen)
+    page.get_by_role("option").filter(has_text=re.compile(f"^{regimen}$")).first.wait_for()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+
+
+def test_regimens_change_survival_in_silico_and_say_what_is_assumed(board, page):
+    opened(page, board, "TCGA-FG-6692")
+    box = page.get_by_role("combobox", name="Regimens")
+    for regimen in ("observation", "stupp"):
+        chosen(page, box, regimen)
+        page.get_by_text("without the twin").first.wait_for()
+    page.locator("table").get_by_text("Stupp", exact=True).wait_for()
+    expect(page.get_by_text("6.59 times", exact=False)).to_be_visible()
+    page.get_by_text("Under a regimen").scroll_into_view_if_needed()
+    shot(page, "survival-regimens")
+    opened(page, board, "TCGA-DU-7294")
+    chosen(page, box, "stupp")
+    expect(page.get_by_text("no growth prior or no scan", exact=False)).to_be_visible()
 
 
 def test_a_child_gets_no_number(board, page):
