@@ -170,7 +170,7 @@ def ship(
         subgroups(
             cohort, scores[Cox.kind].event_by[config.middle], config.middle, config.subgroups, cuts=config.cuts
         ),
-        None if validation is None else _external(config, model, cohort, validation, seed),
+        None if validation is None else _external(config, model, cohort, validation, seed, quick=quick),
     )  # fmt: skip
 
 
@@ -213,7 +213,7 @@ def keep_for(name: str, table: Path | None, store: Path) -> tuple[Path, Cohort]:
 
 
 def _external(
-    config: ShippedModel, model: Cox, cohort: Cohort, table: Path, seed: int
+    config: ShippedModel, model: Cox, cohort: Cohort, table: Path, seed: int, *, quick: bool
 ) -> Validation:
     """On the validation cohort, where what its table does not have is not known."""
     if config.validation is None:
@@ -226,7 +226,7 @@ def _external(
     }  # fmt: skip
     other = replace(other, covariates=other.covariates.assign(**gaps))
     horizons = config.validation_horizons or config.horizons
-    return judge(model, cohort, other, horizons, seed=seed)
+    return judge(model, cohort, other, horizons, draws=10 if quick else 200, seed=seed)
 
 
 def plain(

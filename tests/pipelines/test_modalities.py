@@ -108,12 +108,12 @@ def test_the_command_tells_what_each_modality_adds(tmp_path):
         "event": {"column": "event"}, "covariates": kinds,
     }  # fmt: skip
     (tmp_path / "made.yaml").write_text(yaml.safe_dump(dictionary))
-    asked = ["survival", "modalities", str(tmp_path / "made.yaml"), "--repeats", "1"]
-    ran = CliRunner().invoke(app, [*asked, "--json"])
+    ran = CliRunner().invoke(
+        app, ["survival", "modalities", str(tmp_path / "made.yaml"), "--repeats", "1", "--json"]
+    )
     assert ran.exit_code == 0, ran.output
     told = json.loads(ran.stdout)
     assert [one["name"] for one in told["modalities"]] == list(MODALITIES)
-    assert "molecular" in CliRunner().invoke(app, asked).stdout
 
 
 def test_imaging_adds_little_to_upenn_s_clinical_and_molecular_covariates(shared):
