@@ -88,12 +88,8 @@ def joint_survival(avatar: Avatar, regimen: str | Regimen) -> JointSurvival:
     ratios = np.append(
         PROGRESSED.value, PROGRESSED.draw(len(curves) - 1, np.random.default_rng(SEED))
     )
-    told = np.array([
-        survival_of(
-            before_progression(months, curve, exposure(months, usual, ratio)), exposure(months, under, ratio)
-        )
-        for curve, ratio in zip(curves, ratios, strict=True)
-    ])  # fmt: skip
+    hazard = before_progression(curves, exposure(months, usual, ratios))
+    told = survival_of(hazard, exposure(months, under, ratios))
     five, fifty, most = np.quantile(under, (0.05, 0.5, 0.95), method="inverted_cdf")
     return JointSurvival(
         chosen.name, months, band_of(told[:1], told[1:, None]), curves[0],

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 from models.survival.bands import EDGE
 
 Floats = NDArray[np.float64]
-MOST_HAZARD = 50.0
-"""Of one step: nobody is left."""
+MOST_STEPS, CLOSE = 100, 1e-12
+"""Of Newton's method, and the change of a hazard at which it ends."""
 Z95 = 1.959963984540054
 
 
@@ -44,50 +43,51 @@ PROGRESSED = HazardRatio(
 )  # fmt: skip
 
 
-def exposure(months: Floats, progression: Floats, ratio: float) -> Floats:
-    """(m, t - 1) what a unit of hazard before progression comes to for each member in each step.
+def exposure(months: Floats, progression: Floats, ratio: Floats | float) -> Floats:
+    """(..., m, t - 1) what a unit of hazard before progression comes to for each member in each step.
 
     Args:
         months: (t,) ascending.
         progression: (m,) months at which each member progresses; infinity if never.
-        ratio: of the hazards after and before.
+        ratio: (...) of the hazards after and before.
     """
-    length = np.diff(months)
-    after = np.clip((months[1:] - progression[:, None]) / length, 0.0, 1.0)
-    return 1.0 + (ratio - 1.0) * after
+    after = np.clip((months[1:] - progression[:, None]) / np.diff(months), 0.0, 1.0)
+    return np.asarray(1.0 + (np.asarray(ratio)[..., None, None] - 1.0) * after)
 
 
-def before_progression(months: Floats, survival: Floats, exposed: Floats) -> Floats:
-    """(t - 1,) hazard of each step before progression, with which the members' mean is a given curve.
+def before_progression(survival: Floats, exposed: Floats) -> Floats:
+    """(..., t - 1) hazard of each step before progression, with which the members' mean is a given curve.
+
+    By Newton's method from 0: the mean is convex and falling in the hazard, so that no step goes too far.
 
     Args:
-        months: (t,) ascending from 0.
-        survival: (t,) the curve, 1 at 0.
-        exposed: (m, t - 1) of the members under the treatment that the curve is of.
+        survival: (..., t) the curve, 1 at the start.
+        exposed: (..., m, t - 1) of the members under the treatment that the curve is of.
     """
-    left = np.ones(len(exposed))
-    found = np.zeros(len(months) - 1)
-    for step in range(len(found)):
-        own, target = exposed[:, step], max(float(survival[step + 1]), EDGE)
-        if left.mean() <= target * (1 + 1e-12):
-            continue  # the curve is flat here
-
-        def excess(
-            hazard: float, own: Floats = own, left: Floats = left, target: float = target
-        ) -> float:
-            return float((left * np.exp(-hazard * own)).mean() - target)
-
-        found[step] = brentq(excess, 0.0, MOST_HAZARD, xtol=1e-12)
-        left = left * np.exp(-found[step] * own)
+    left = np.ones(exposed.shape[:-1])
+    found = np.zeros((*exposed.shape[:-2], exposed.shape[-1]))
+    for step in range(exposed.shape[-1]):
+        own = exposed[..., step]
+        target = np.maximum(survival[..., step + 1], EDGE)
+        hazard = np.zeros(exposed.shape[:-2])
+        for _ in range(MOST_STEPS):
+            there = left * np.exp(-hazard[..., None] * own)
+            above = np.maximum(there.mean(axis=-1) - target, 0.0)
+            more = above / (there * own).mean(axis=-1)
+            hazard = hazard + more
+            if more.max() < CLOSE:
+                break
+        found[..., step] = hazard
+        left = left * np.exp(-hazard[..., None] * own)
     return found
 
 
 def survival_of(hazard: Floats, exposed: Floats) -> Floats:
-    """(t,) mean curve of members, 1 at the start.
+    """(..., t) mean curve of members, 1 at the start.
 
     Args:
-        hazard: (t - 1,) before progression.
-        exposed: (m, t - 1) of the members.
+        hazard: (..., t - 1) before progression.
+        exposed: (..., m, t - 1) of the members.
     """
-    curves = np.exp(-np.cumsum(hazard * exposed, axis=1))
-    return np.append(1.0, curves.mean(axis=0))
+    curves = np.exp(-np.cumsum(hazard[..., None, :] * exposed, axis=-1)).mean(axis=-2)
+    return np.concatenate([np.ones((*curves.shape[:-1], 1)), curves], axis=-1)

@@ -22,7 +22,7 @@ def weibull(scale=18.0, shape=1.3):
 def test_under_the_reference_it_is_the_survival_model_s_curve(progression, ratio, scale, shape):
     exposed = exposure(MONTHS, np.array(progression), ratio)
     curve = weibull(scale, shape)
-    told = survival_of(before_progression(MONTHS, curve, exposed), exposed)
+    told = survival_of(before_progression(curve, exposed), exposed)
     assert told == pytest.approx(curve, abs=1e-7)
 
 
@@ -30,7 +30,7 @@ def test_under_the_reference_it_is_the_survival_model_s_curve(progression, ratio
 @given(TIMES, st.floats(0, 24))
 def test_later_progression_never_lowers_survival(progression, delay):
     usual = exposure(MONTHS, np.array(progression), PROGRESSED.value)
-    hazard = before_progression(MONTHS, weibull(), usual)
+    hazard = before_progression(weibull(), usual)
     later = exposure(MONTHS, np.array(progression) + delay, PROGRESSED.value)
     assert (survival_of(hazard, later) >= survival_of(hazard, usual) - 1e-9).all()
 

@@ -12,7 +12,6 @@ from data.errors import CohortError
 from models.survival.bands import first_below, given_lived
 from models.survival.bootstrap import Bootstrapped, bootstrapped
 from models.survival.encoding import Encoder
-from models.survival.families.aft import AcceleratedFailureTime
 from models.survival.families.cox import Cox
 from models.survival.families.forest import Forest
 from models.survival.families.kaplan_meier import KaplanMeier
@@ -32,18 +31,18 @@ def fitted(model=None, refits=20, seed=0):
 
 @pytest.mark.slow
 def test_bands_of_cox_cover_what_they_say():
-    """Known truth: 90 % bands over 16 in-silico cohorts of 300; a run of 60 gave 0.91."""
-    (found,) = band_coverage({"Cox": Cox}, cohorts=16).values()
+    """Known truth: 90 % bands over 8 in-silico cohorts of 300; a run of 60 gave 0.91."""
+    (found,) = band_coverage({"Cox": Cox}, cohorts=8, refits=25).values()
     assert 0.85 <= found.share <= 0.95
 
 
 @pytest.mark.slow
 def test_bands_of_a_stack_cover_what_they_say():
     def members():
-        return Stack((KaplanMeier(), Cox(), Forest(trees=20), AcceleratedFailureTime()), folds=3)
+        return Stack((KaplanMeier(), Cox(), Forest(trees=20)), folds=3)
 
-    (found,) = band_coverage({"stack": members}, cohorts=6, refits=20).values()
-    assert 0.8 <= found.share <= 0.97  # of six cohorts the share has an error of 0.05 of its own
+    (found,) = band_coverage({"stack": members}, cohorts=3, refits=20).values()
+    assert 0.8 <= found.share <= 0.97  # of three cohorts; the benchmark has more
 
 
 @settings(max_examples=20, deadline=None)

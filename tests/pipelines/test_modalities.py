@@ -73,7 +73,7 @@ def test_fused_scores_do_as_well_as_one_model_of_all(model):
 
 
 def test_noise_adds_nothing_and_a_marker_does():
-    found, told = what_each_adds(made(n=500), MODALITIES, repeats=1)
+    found, told = what_each_adds(made(n=400), MODALITIES, folds=3, repeats=1)
     by_name = {one.name: one for one in told}
     assert by_name["molecular"].adds_concordance.is_told_apart
     assert by_name["molecular"].adds_brier.value < 0
@@ -95,7 +95,7 @@ def test_what_cannot_be_fused_is_refused():
 
 
 def test_the_command_tells_what_each_modality_adds(tmp_path):
-    cohort = made(n=200)
+    cohort = made(n=120)
     table = cohort.covariates.assign(id=cohort.ids, time=cohort.time, event=cohort.event)
     table.to_csv(tmp_path / "made.csv", index=False)
     kinds = {
@@ -120,7 +120,7 @@ def test_imaging_adds_little_to_upenn_s_clinical_and_molecular_covariates(shared
     """227 of 585 patients have CaPTk's features of the necrotic core."""
     from pipelines.public_cohorts import UPENN_MODALITIES, upenn_modalities
 
-    found, told = what_each_adds(upenn_modalities(shared), UPENN_MODALITIES, repeats=1)
+    found, told = what_each_adds(upenn_modalities(shared), UPENN_MODALITIES, folds=3, repeats=1)
     by_name = {one.name: one for one in told}
     assert by_name["imaging"].known == pytest.approx(0.388, abs=0.002)
     assert by_name["clinical"].adds_concordance.value > 0.03

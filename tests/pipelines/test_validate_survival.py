@@ -26,8 +26,8 @@ def made(name, seed, n=500, faster=1.0):
 
 def test_a_model_of_the_same_kind_of_patients_is_calibrated_and_of_others_is_not():
     train = made("A", 0, 2000)
-    same = validate(Cox(), train, made("B", 1), (12.0,), draws=60)
-    faster = validate(Cox(), train, made("C", 2, faster=2.0), (12.0,), draws=60)
+    same = validate(Cox(), train, made("B", 1), (12.0,), draws=40)
+    faster = validate(Cox(), train, made("C", 2, faster=2.0), (12.0,), draws=40)
     good, bad = same.at[12.0], faster.at[12.0]
     assert good.error.low < 0 < good.error.high
     assert good.slope.low < 1 < good.slope.high
@@ -53,7 +53,7 @@ def test_cohorts_that_share_patients_or_differ_in_unit_are_refused():
 def test_tcga_s_glioblastomas_tell_of_upenn_s(shared, kind):
     """Bounds: Harrell's C of at least 0.63 and an error of at most 0.05 at a year."""
     found = validate(
-        FAMILIES[kind](), tcga_glioblastoma(shared), upenn_glioblastoma(shared), (6.0, 12.0, 18.0), draws=40
+        FAMILIES[kind](), tcga_glioblastoma(shared), upenn_glioblastoma(shared), (6.0, 12.0, 18.0), draws=10
     )  # fmt: skip
     print(f"{kind}: C {found.harrell.words}", {h: at.error.words for h, at in found.at.items()})
     assert (found.patients, found.events) == (585, 585)

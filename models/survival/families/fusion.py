@@ -39,7 +39,7 @@ class LateFusion(SurvivalEstimator):
         self,
         modalities: Mapping[str, tuple[str, ...]],
         penalizer: float = 0.01,
-        folds: int = 5,
+        folds: int = 3,
     ) -> None:
         self.modalities = modalities
         self.penalizer = penalizer
