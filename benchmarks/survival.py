@@ -5,8 +5,8 @@
 Prints a table for each cohort (mean and standard deviation over folds), whether the stack keeps up with the
 best single model (0.005 of Uno's C, 0.002 of the integrated Brier score) and is no worse than Kaplan-Meier;
 then what models of TCGA's glioblastomas are worth on UPENN-GBM, and how often 90 % bands hold the truth of
-in-silico cohorts; and ends with one line of JSON. Cohorts of a
-local folder are left out where ``AVATAR_SHARED`` names none.
+in-silico cohorts; and ends with one line of JSON. Cohorts of a local folder are left out where
+``AVATAR_SHARED`` names none.
 """
 
 from __future__ import annotations

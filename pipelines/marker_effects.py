@@ -98,7 +98,7 @@ def _survival(avatar: Avatar) -> Iterator[MarkerEffect]:
         ratio = model.ratio_of(covariate, level, absent)
         yield MarkerEffect(
             _words(marker), state, "", "survival model", "hazard ratio of death against absent",
-            ratio["hazard_ratio"], ratio["low"], ratio["high"], "1", f"{model.name}, {model.patients} patients",
+            *ratio, "1", f"{model.name}, {model.patients} patients",
         )  # fmt: skip
 
 

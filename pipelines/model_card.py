@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from models.survival.bands import LEVEL
+from models.survival.cox import Ratio
 from models.survival.families.cox import Cox
 from models.survival.terms import UNKNOWN
 from pipelines.ship_survival import AGE_ONLY, BASELINE, REPEATS, Shipped
@@ -41,7 +42,7 @@ def model_card(shipped: Shipped) -> str:
         ("16 Training and evaluation", _differences(shipped)),
         ("17 Ethics", card.ethics),
         ("18a Funding, 18b conflicts", "None declared."),
-        ("18c Protocol, 18d registration", "None; the configuration was fixed before the scores were seen."),
+        ("18c Protocol, 18d registration", "None."),
         ("18e Data sharing", card.data_sharing),
         ("18f Code", f"This repository; `avatar train survival {model.name} TABLE` makes file and card."),
         ("19 Patients and the public", "Were not involved."),
@@ -51,7 +52,7 @@ def model_card(shipped: Shipped) -> str:
         ("23a Performance", "\n\n" + "\n".join(_performance(shipped))),
         ("23b Heterogeneity between centers", "Not examined: not told, or too small."),
         ("23c In parts of the cohort", "\n\n" + "\n".join(_parts(shipped))),
-        ("24 Updating", "The model is as fitted; it was not updated after the evaluation."),
+        ("24 Updating", "As fitted; no coefficient was changed after the evaluation."),
         ("25 Interpretation", _interpretation(shipped)),
         ("26 Limitations", card.limits),
         ("27 Usability", _usability()),
@@ -169,7 +170,7 @@ def _specification(shipped: Shipped) -> Iterator[str]:
         yield f"| {name} | {ratio[0]:.2f} | {ratio[1]:.2f} to {ratio[2]:.2f} |"
 
 
-def term_ratios(shipped: Shipped) -> Iterator[tuple[str, tuple[float, float, float]]]:
+def term_ratios(shipped: Shipped) -> Iterator[tuple[str, Ratio]]:
     """Of each covariate: for one standard deviation of a number, or of a level against the first."""
     model = shipped.model
     for name, told in model.covariates.items():
@@ -178,7 +179,7 @@ def term_ratios(shipped: Shipped) -> Iterator[tuple[str, tuple[float, float, flo
             (term,) = (t for t in model.terms if t.covariate == name and t.level is None)
             ratio = model.ratio_of(name, None, None)
             words = f"{model.label(name)}, {term.scale:.3g} {told.unit} more".replace("  ", " ")
-            yield words, (ratio["hazard_ratio"], ratio["low"], ratio["high"])
+            yield words, ratio
             levels: tuple[str, ...] = marked
             first = None
         else:
@@ -189,7 +190,7 @@ def term_ratios(shipped: Shipped) -> Iterator[tuple[str, tuple[float, float, flo
             against = "the median" if first is None else first
             yield (
                 f"{model.label(name)}: {level} against {against}",
-                (ratio["hazard_ratio"], ratio["low"], ratio["high"]),
+                ratio,
             )
 
 

@@ -7,7 +7,7 @@ and raise the baseline's curve to the power of the exponential.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,14 @@ from models.survival.terms import UNKNOWN, Term, columns_of
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Ratio(NamedTuple):
+    """A factor on the hazard, with the edges of its band."""
+
+    hazard_ratio: float
+    low: float
+    high: float
 
 
 class CoxFit(_Part):
@@ -134,21 +142,8 @@ class CoxModel(_Part):
             return None if inside else beyond(label, value, seen.low, seen.high)
         return None if str(value) in seen.levels else never_seen(label, str(value), seen.levels)
 
-    def curves(
-        self,
-        covariates: pd.DataFrame,
-        times: Floats,
-        *,
-        lived: float = 0.0,
-        at_mean: Collection[str] = (),
-    ) -> CurveBand:
+    def curves(self, covariates: pd.DataFrame, times: Floats, *, lived: float = 0.0) -> CurveBand:
         """(n, t) curves at ascending months, for patients who have lived for some of them.
-
-        Args:
-            covariates: of the patients.
-            times: in months.
-            lived: months.
-            at_mean: covariates that are left to another model: everyone is at the fit's mean of them.
 
         Raises:
             CohortError: times beyond what is told.
@@ -158,7 +153,7 @@ class CoxModel(_Part):
             raise CohortError(
                 f"{at.max():g} months are asked for; {self.name} tells 0 to {self.end:g}"
             )
-        told = self._told(covariates, at, at_mean)
+        told = self.drawn(covariates, at)
         middle, *drawn = (
             given_lived(c[:, :-1], c[:, -1:]) if lived > 0 else c[:, :-1] for c in told
         )
@@ -167,13 +162,16 @@ class CoxModel(_Part):
     def drawn(
         self, covariates: pd.DataFrame, times: Floats, *, at_mean: Collection[str] = ()
     ) -> Floats:
-        """(1 + r, n, t) curves of the fit and of each of its refits."""
-        return np.array(self._told(covariates, times, at_mean))
+        """(1 + r, n, t) curves of the fit and of each of its refits.
 
-    def _told(self, covariates: pd.DataFrame, at: Floats, at_mean: Collection[str]) -> list[Floats]:
+        Args:
+            covariates: of the patients.
+            times: in months.
+            at_mean: covariates that are left to another model: everyone is at the fit's mean of them.
+        """
         counted = np.array([term.covariate not in at_mean for term in self.terms])
         columns = columns_of(self.terms, covariates) * counted
-        return [self._curves(fit, columns, at) for fit in (self.fit, *self.replicates)]
+        return np.array([self._curves(f, columns, times) for f in (self.fit, *self.replicates)])
 
     def _curves(self, fit: CoxFit, columns: Floats, at: Floats) -> Floats:
         hazard = np.interp(at, self.times, fit.baseline)
@@ -197,15 +195,13 @@ class CoxModel(_Part):
         for name in self.covariates:
             own = [n for n, term in enumerate(self.terms) if term.covariate == name]
             logs = fits[:, own] @ columns[own]
-            found.append(
-                Driver(
-                    name=self.label(name), value=self.words(name, values[name]), **_ratio(logs[0], logs[1:])
-                )
-            )  # fmt: skip
+            ratio = _ratio(logs[0], logs[1:])
+            words = self.words(name, values[name])
+            found.append(Driver(name=self.label(name), value=words, **ratio._asdict()))
         return tuple(sorted(found, key=lambda d: -abs(np.log(d.hazard_ratio))))
 
-    def ratio_of(self, covariate: str, level: str | None, against: str | None) -> dict[str, float]:
-        """``hazard_ratio`` with the ``low`` and ``high`` of its band.
+    def ratio_of(self, covariate: str, level: str | None, against: str | None) -> Ratio:
+        """The factor on the hazard between two values of a covariate.
 
         Args:
             covariate: its name.
@@ -268,10 +264,9 @@ class CoxModel(_Part):
         )
 
 
-def _ratio(log: float, drawn: Floats) -> dict[str, float]:
+def _ratio(log: float, drawn: Floats) -> Ratio:
     reach = float(student.ppf((1 + LEVEL) / 2, len(drawn) - 1) * np.std(drawn, ddof=1))
-    told = {"hazard_ratio": log, "low": log - reach, "high": log + reach}
-    return {name: float(f"{np.exp(value):.6g}") for name, value in told.items()}
+    return Ratio(*(float(f"{np.exp(value):.6g}") for value in (log, log - reach, log + reach)))
 
 
 def _rounded(values: Floats) -> tuple[float, ...]:

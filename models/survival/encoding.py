@@ -58,9 +58,8 @@ class Encoder:
         terms = [term for c in self.columns_ for term in self._terms(c, covariates[c])]
         spread = columns_of(terms, covariates).std(axis=0)
         kept = np.flatnonzero(spread > 0)
-        self.terms_ = [
-            terms[n].model_dump() for n in kept
-        ]  # plain values, so that a file holds no more
+        # plain values, so that a file holds no more
+        self.terms_ = [terms[n].model_dump() for n in kept]
         self.spread_ = spread[kept]
         x = self.transform(covariates)
         self.precision_ = precision_of(x)

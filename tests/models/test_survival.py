@@ -136,8 +136,8 @@ def test_a_ratio_is_that_of_two_patients_who_differ_in_one_covariate():
         pair = [model.frame(base | {covariate: value}) for value in (asked, against)]
         logs = [model.parts(frame).sum() for frame in pair]
         told = model.ratio_of(covariate, level, against)
-        assert told["hazard_ratio"] == pytest.approx(np.exp(logs[0] - logs[1]), rel=1e-4)
-    assert model.ratio_of("age", None, None)["hazard_ratio"] > 1
+        assert told.hazard_ratio == pytest.approx(np.exp(logs[0] - logs[1]), rel=1e-4)
+    assert model.ratio_of("age", None, None).hazard_ratio > 1
 
 
 def test_an_unknown_model_is_refused_by_name():

@@ -31,7 +31,7 @@ def fitted(model=None, refits=20, seed=0):
 
 @pytest.mark.slow
 def test_bands_of_cox_cover_what_they_say():
-    """Known truth: 90 % bands over 8 in-silico cohorts of 300; a run of 60 gave 0.91."""
+    """Known truth: 90 % bands over 8 in-silico cohorts of 300; the benchmark has more."""
     (found,) = band_coverage({"Cox": Cox}, cohorts=8, refits=25).values()
     assert 0.85 <= found.share <= 0.95
 
