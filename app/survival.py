@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,6 +30,7 @@ DictionaryArgument = Annotated[
 HorizonsOption = Annotated[
     list[float] | None, typer.Option("--at", help="Time in the cohort's unit; repeatable.")
 ]
+SCORES = {"harrell": "Harrell C", "brier": "IBS"}
 SeedOption = Annotated[int, typer.Option(help="Of folds and fits.")]
 
 
@@ -91,12 +93,17 @@ def evaluate_(
     at: HorizonsOption = None,
     repeats: Annotated[int, typer.Option(min=1, help="Of the cross-validation.")] = 1,
     folds: Annotated[int, typer.Option(min=2, help="Of each repeat.")] = 5,
+    draws: Annotated[
+        int,
+        typer.Option("--optimism", min=0, help="Bootstrap draws for Harrell's optimism; 0: none."),
+    ] = 0,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Cross-validate families on a cohort: discrimination, Brier score, calibration at times."""
+    """Cross-validate families on a cohort: discrimination, Brier score, calibration and AUC at times."""
     from data.io.cohort import read_cohort
     from pipelines.evaluate_survival import cross_validate
+    from pipelines.optimism import optimism
     from pipelines.survival_models import families_named, summary
 
     cohort, _ = read_cohort(dictionary)
@@ -110,7 +117,12 @@ def evaluate_(
         found = cross_validate(
             cohort, chosen, folds=folds, repeats=repeats, horizons=tuple(at or ()), seed=seed, on_step=shown
         )  # fmt: skip
-    told = summary(cohort, found, tuple(at or ()))
+        better = {
+            kind: optimism(family, cohort, draws=draws, seed=seed, on_step=partial(shown, kind))
+            for kind, family in chosen.items()
+            if draws
+        }
+    told = summary(cohort, found, tuple(at or ()), better)
     if as_json:
         typer.echo(json.dumps(told, indent=1, allow_nan=False))
         return
@@ -124,18 +136,33 @@ def evaluate_(
     out.print(table)
     if at:
         out.print(_calibration(told, cohort.unit))
+    if draws:
+        out.print(_optimism(told, draws))
 
 
 def _calibration(told: dict[str, Any], unit: str) -> Table:
-    table = Table("family", "at", "predicted", "observed", "intercept", "slope", "ICI", "E90")
-    table.title = "Calibration of out-of-fold predictions"
+    table = Table(
+        "family", "at", "predicted", "observed", "intercept", "slope", "ICI", "E90", "AUC"
+    )
+    table.title = "Calibration and AUC of out-of-fold predictions"
     for kind, one in told["families"].items():
         for horizon, c in one["calibration"].items():
             if isinstance(c, str):
                 table.add_row(kind, f"{horizon} {unit}", c)
                 continue
-            numbers = (c[n] for n in ("predicted", "observed", "intercept", "slope", "ici", "e90"))
-            table.add_row(kind, f"{horizon} {unit}", *(f"{number:.3f}" for number in numbers))
+            names = ("predicted", "observed", "intercept", "slope", "ici", "e90", "auc")
+            words = ("none" if c[n] is None else f"{c[n]:.3f}" for n in names)
+            table.add_row(kind, f"{horizon} {unit}", *words)
+    return table
+
+
+def _optimism(told: dict[str, Any], draws: int) -> Table:
+    table = Table("family", "score", "on its own patients", "optimism", "corrected", "draws fitted")
+    table.title = f"Harrell's bootstrap, {draws} draws"
+    for kind, one in told["families"].items():
+        for name, score in one["optimism"].items():
+            numbers = (f"{score[n]:.3f}" for n in ("apparent", "optimism", "corrected"))
+            table.add_row(kind, SCORES[name], *numbers, str(score["draws"]))
     return table
 
 
@@ -297,6 +324,54 @@ def _cells(one: Predicted, horizons: list[float]) -> list[str]:
     ]
     told = banded and {middle, low, high} != {middle}
     return [*shown, f"{middle} ({low} to {high})" if told else middle]
+
+
+@app.command("explain")
+def explain_(
+    model: Annotated[str, typer.Argument(help="Of the store, or shipped.")],
+    patients: Annotated[Path, typer.Argument(help="CSV or Parquet with the model's covariates.")],
+    at: Annotated[float, typer.Option(help="Time in the model's unit at which to tell it.")],
+    store: StoreOption = DEFAULT_STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """What drives each patient's curve: a shipped model's exact factors, Shapley values of any other."""
+    from pipelines.explain_survival import explain
+
+    with Progress(console=err, transient=True) as bar:
+        task = bar.add_task("patients", total=None)
+        about, found = explain(
+            model, patients, store, at,
+            on_step=lambda done, total: bar.update(task, completed=done, total=total),
+        )  # fmt: skip
+    if as_json:
+        rows = [asdict(one) | {"factors": [f.model_dump() for f in one.factors]} for one in found]
+        typer.echo(json.dumps({"model": about, "at": at, "patients": rows}, indent=1))
+        return
+    exact = any(one.factors for one in found)
+    effect = "factor on the hazard (90 %)" if exact else "moves the probability by"
+    table = Table("patient", "covariate", "value", effect)
+    table.title = escape(
+        f"{about['family']} on {about['cohort']}: no {about['event']} by {at:g} {about['unit']}"
+    )
+    for one in found:
+        table.add_section()
+        if one.outside:
+            table.add_row(escape(one.id), escape("; ".join(one.outside)), "", "no number")
+            continue
+        mean = "" if one.mean is None else f"; the cohort's mean is {one.mean:.2f}"
+        table.add_row(escape(one.id), "all", f"{one.survival:.2f}{mean}", "")
+        for f in one.factors:
+            words = f"{f.hazard_ratio:.2f} ({f.low:.2f} to {f.high:.2f})"
+            table.add_row("", escape(f.name), escape(f.value), words)
+        for s in one.shares:
+            table.add_row("", escape(s.name), escape(s.value), f"{100 * s.share:+.1f} points")
+    out.print(table)
+    out.print(
+        "Factors multiply to the patient's hazard against the mean patient of the fit. Research use only."
+        if exact
+        else "Shapley values of the model's own probability, without a band: covariates that go together "
+        "share what either does. Research use only."
+    )
 
 
 @app.command("models")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,8 @@ from data.errors import CohortError
 TimeUnit = Literal["days", "weeks", "months", "years"]
 FEWEST = 2
 """Patients, and as many events, below which there is nothing to fit."""
+UNKNOWN = "unknown"
+"""In place of a value that is not known, and the level of those."""
 
 
 class Covariate(BaseModel):
@@ -37,6 +39,12 @@ class Covariate(BaseModel):
     modality: str = Field(
         default="", description="clinical, molecular, imaging ...: what it adds is told"
     )
+
+    def words(self, value: Any) -> str:
+        """A value with its unit, for people."""
+        if pd.isna(value):
+            return UNKNOWN
+        return f"{value:g} {self.unit}".strip() if self.kind == "number" else str(value)
 
 
 @dataclass(frozen=True, eq=False)

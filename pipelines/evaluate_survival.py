@@ -11,7 +11,7 @@ from data.cohort import Cohort
 from data.errors import CohortError
 from models.survival.calibration import AtHorizon, DCalibration, at_horizon, d_calibration
 from models.survival.families.base import Floats, SurvivalEstimator
-from models.survival.scores import event_grid, harrell, integrated_brier, stratified_folds, uno
+from models.survival.scores import auc, event_grid, harrell, integrated_brier, stratified_folds, uno
 
 GRID = 50
 Family = Callable[[], SurvivalEstimator]
@@ -34,6 +34,8 @@ class CrossValidated:
         scores: of each fold of each repeat.
         at_own_time: (n,) out-of-fold probability to survive beyond the own time, of the first repeat.
         event_by: by horizon, (n,) out-of-fold probabilities of the event, of the first repeat.
+        auc: by horizon, of each fold of the first repeat that tells; folds are not thrown together, as a fold's
+            baseline is low where the others' events were few.
         shares: a stack's mean weights.
         seconds: of all fits and predictions.
     """
@@ -42,6 +44,7 @@ class CrossValidated:
     scores: list[FoldScore] = field(default_factory=list)
     at_own_time: Floats = field(default_factory=lambda: np.empty(0))
     event_by: dict[float, Floats] = field(default_factory=dict)
+    auc: dict[float, list[float]] = field(default_factory=dict)
     shares: dict[str, float] = field(default_factory=dict)
 
     def mean(self, name: str) -> float:
@@ -106,7 +109,7 @@ def cross_validate(
                 told = replace(test, covariates=model.encoder_.seen(test.covariates))
                 found[kind].scores.append(score(model, train, told))
                 if repeat == 0:
-                    _keep(found[kind], model, told, out, horizons)
+                    _keep(found[kind], model, train, told, out, horizons)
                 for member, weight in getattr(model, "shares", {}).items():
                     kept = found[kind].shares
                     kept[member] = kept.get(member, 0.0) + weight / (folds * repeats)
@@ -130,6 +133,7 @@ def score(model: SurvivalEstimator, train: Cohort, test: Cohort) -> FoldScore:
 def _keep(
     found: CrossValidated,
     model: SurvivalEstimator,
+    train: Cohort,
     test: Cohort,
     out: np.ndarray,
     horizons: tuple[float, ...],
@@ -142,4 +146,9 @@ def _keep(
     found.at_own_time[out] = own
     for horizon in horizons:
         at = np.array([min(horizon, end)])
-        found.event_by[horizon][out] = 1 - model.predict_survival(test.covariates, at)[:, 0]
+        event_by = 1 - model.predict_survival(test.covariates, at)[:, 0]
+        found.event_by[horizon][out] = event_by
+        happened = ((test.event == 1) & (test.time <= horizon)).sum()
+        if happened and horizon < min(test.time.max(), train.time.max()):
+            area, _ = auc(train, test, event_by, np.array([horizon]))
+            found.auc.setdefault(horizon, []).append(float(area[0]))

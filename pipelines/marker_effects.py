@@ -8,9 +8,9 @@ from math import exp
 
 from data.avatar import Avatar
 from data.clinical import Presence
+from data.cohort import UNKNOWN
 from models.inference.prior import LogKillPrior, LogNormal, TwinPrior
 from models.markers import OWNERS
-from models.survival.terms import UNKNOWN
 from pipelines.config import survival_model, twin_prior
 from pipelines.diagnose import cns5
 from pipelines.sites.glioma import LEVELS

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from data.cohort import UNKNOWN
 from models.survival.bands import LEVEL
 from models.survival.cox import Ratio
 from models.survival.families.cox import Cox
-from models.survival.terms import UNKNOWN
 from pipelines.ship_survival import AGE_ONLY, BASELINE, REPEATS, Shipped
 from pipelines.subgroups import Subgroup
 from pipelines.validate_survival import Validation

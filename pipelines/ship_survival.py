@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from data.cohort import Cohort
+from data.cohort import UNKNOWN, Cohort
 from data.errors import CohortError
 from data.files import sha256_file
 from data.io.cohort import CohortFile, read_cohort, read_table
@@ -24,7 +24,7 @@ from models.survival.encoding import Encoder
 from models.survival.families.base import Floats
 from models.survival.families.cox import Cox
 from models.survival.families.kaplan_meier import KaplanMeier
-from models.survival.terms import UNKNOWN, Term
+from models.survival.terms import Term
 from pipelines.config import CONFIGS
 from pipelines.evaluate_survival import CrossValidated, Family, cross_validate
 from pipelines.kept_cohorts import keep_cohort

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, BadZipFile
@@ -27,6 +27,7 @@ from models.survival.families.registry import FAMILIES
 from pipelines.config import survival_model, survival_models
 from pipelines.evaluate_survival import CrossValidated
 from pipelines.kept_cohorts import keep_cohort
+from pipelines.optimism import Optimism
 
 TRUSTED = frozenset(
     {"models.survival.encoding.Encoder", "numpy.dtype"}
@@ -166,7 +167,7 @@ def predict(
     Raises:
         CohortError: no such model, or patients that it cannot be asked for.
     """
-    fitted, about = _model(model, store)
+    fitted, about = find_model(model, store)
     if not 0 <= lived < fitted.end:
         raise CohortError(
             f"{lived:g} {fitted.unit} lived is asked for; {model} tells 0 to {fitted.end:g}"
@@ -197,8 +198,12 @@ def predict(
     return about, found
 
 
-def _model(name: str, store: Path) -> tuple[Bootstrapped | CoxModel, dict[str, Any]]:
-    """Of the store first, then the shipped ones, then a file."""
+def find_model(name: str, store: Path) -> tuple[Bootstrapped | CoxModel, dict[str, Any]]:
+    """A model and what it is about: of the store first, then the shipped ones, then a file.
+
+    Raises:
+        CohortError: there is none.
+    """
     path = store / FOLDER / f"{name}{SUFFIX}"
     if not path.is_file() and name in survival_models():
         shipped = survival_model(name)
@@ -222,7 +227,10 @@ def _model(name: str, store: Path) -> tuple[Bootstrapped | CoxModel, dict[str, A
 
 
 def summary(
-    cohort: Cohort, found: Mapping[str, CrossValidated], horizons: tuple[float, ...]
+    cohort: Cohort,
+    found: Mapping[str, CrossValidated],
+    horizons: tuple[float, ...],
+    optimism: Mapping[str, Mapping[str, Optimism]] | None = None,
 ) -> dict[str, Any]:
     """Scores of a cross-validation as plain values; why there is none where calibration cannot be told."""
     families = {}
@@ -235,13 +243,19 @@ def summary(
                 calibration[f"{horizon:g}"] = str(error)
                 continue
             names = ("predicted", "observed", "intercept", "slope", "ici", "e50", "e90")
-            calibration[f"{horizon:g}"] = {name: getattr(told, name) for name in names}
+            calibration[f"{horizon:g}"] = {name: getattr(told, name) for name in names} | {
+                "auc": float(np.mean(one.auc[horizon])) if one.auc.get(horizon) else None
+            }
         spread = one.d_calibration(cohort)
         families[kind] = {
             name: {"mean": one.mean(name), "spread": one.spread(name)} for name in ("uno", "harrell", "brier")
         } | {
             "d_calibration_p": spread.p, "d_calibration_shares": spread.shares.tolist(),
             "calibration": calibration, "weights": one.shares,
+            "optimism": {
+                name: {"corrected": score.corrected} | asdict(score)
+                for name, score in (optimism or {}).get(kind, {}).items()
+            },
         }  # fmt: skip
     return {
         "cohort": cohort.name,

@@ -14,12 +14,12 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy.stats import t as student
 
-from data.cohort import Covariate, TimeUnit
+from data.cohort import UNKNOWN, Covariate, TimeUnit
 from data.errors import ClinicalError, CohortError
 from data.prognosis import Band, Driver, SurvivalPrediction
 from models.survival.bands import LEVEL, CurveBand, Floats, band_of, first_below, given_lived
 from models.survival.domain import UNLIKE, always_known, beyond, distances, never_seen
-from models.survival.terms import UNKNOWN, Term, columns_of
+from models.survival.terms import Term, columns_of
 
 
 class _Part(BaseModel):
@@ -225,10 +225,7 @@ class CoxModel(_Part):
 
     def words(self, covariate: str, value: Any) -> str:
         """A value with its unit."""
-        if pd.isna(value):
-            return UNKNOWN
-        told = self.covariates[covariate]
-        return f"{value:g} {told.unit}".strip() if told.kind == "number" else str(value)
+        return self.covariates[covariate].words(value)
 
     def predict(
         self, values: Mapping[str, float | str | None], *, lived: float = 0.0

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from data.cohort import UNKNOWN
 from data.errors import CohortError
 from models.survival.domain import (
     UNLIKE,
@@ -20,7 +21,7 @@ from models.survival.domain import (
     never_seen,
     precision_of,
 )
-from models.survival.terms import UNKNOWN, Term, columns_of, levels_of
+from models.survival.terms import Term, columns_of, levels_of
 
 MARKED = 0.05
 """Share of the patients above which not being known is a level of its own. Below, why so few are not known is

@@ -10,8 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-UNKNOWN = "unknown"
-"""The level of what is not known."""
+from data.cohort import UNKNOWN
 
 
 class Term(BaseModel):

@@ -19,6 +19,7 @@ from models.survival.bootstrap import bootstrapped
 from models.survival.families.cox import Cox
 from models.survival.families.registry import FAMILIES
 from pipelines.competing_events import incidence_rows
+from pipelines.explain_survival import explain
 from pipelines.kept_cohorts import kept_cohort
 from pipelines.public_cohorts import PUBLIC, write_public
 from pipelines.survival_models import fit_and_keep, load_model, predict
@@ -249,7 +250,47 @@ def test_the_commands_fit_evaluate_and_predict(tmp_path):
         < 0.1
     )
     assert "needs 20 events" in found["Cox"]["calibration"]["1"]
-    assert "Calibration of out-of-fold predictions" in run(*asked)
+    assert 0.5 < found["Cox"]["calibration"]["30"]["auc"] < 1
+    assert found["Kaplan-Meier"]["calibration"]["30"]["auc"] == 0.5
+    assert "Calibration and AUC of out-of-fold predictions" in run(*asked)
+    better = json.loads(run(*asked, "--optimism", 5, "--json"))["families"]["Cox"]["optimism"]
+    assert better["harrell"]["corrected"] == pytest.approx(
+        better["harrell"]["apparent"] - better["harrell"]["optimism"]
+    )
+    assert "5 draws" in run(*asked, "--optimism", 5)
+
+
+def test_what_drives_a_curve_is_told_for_every_family(tmp_path):
+    dictionary, store = written(tmp_path), tmp_path / "store"
+    fit_and_keep(dictionary, "Cox", store, refits=0)
+    rows = table().head(2)
+    pd.concat([rows, rows.head(1).assign(patient="old", age=101)]).to_csv(
+        tmp_path / "new.csv", index=False
+    )
+    _, (first, second, outside) = explain("made", tmp_path / "new.csv", store, 30.0)
+    for one in (first, second):
+        assert one.mean + sum(share.share for share in one.shares) == pytest.approx(one.survival)
+    assert outside.outside
+    assert (outside.shares, outside.survival) == ((), None)
+    asked = [
+        "survival",
+        "explain",
+        "made",
+        str(tmp_path / "new.csv"),
+        "--at",
+        "30",
+        "--store",
+        str(store),
+    ]
+    shown = " ".join(CliRunner().invoke(app, asked).output.split())
+    assert "points" in shown
+    assert "no number" in shown
+    told = json.loads(CliRunner().invoke(app, [*asked, "--json"]).stdout)["patients"]
+    assert told[0]["shares"][0]["share"] == first.shares[0].share
+    with pytest.raises(CohortError, match="tells times above 0"):
+        explain("made", tmp_path / "new.csv", store, 0.0)
+    with pytest.raises(CohortError, match="is a file, and its cohort is not there"):
+        explain(str(store / "survival" / "made.skops"), tmp_path / "new.csv", tmp_path, 30.0)
 
 
 def test_public_cohorts_are_what_they_are_known_to_be():
@@ -295,6 +336,9 @@ def test_the_shipped_models_tell_what_they_want_to_know_and_answer(tmp_path):
     code, shown = run("predict", "glioma", tmp_path / "new.csv", "--at", 12, "--store", tmp_path)
     assert code == 0, shown
     assert "no number" in shown
+    code, shown = run("explain", "glioma", tmp_path / "new.csv", "--at", 12, "--store", tmp_path)
+    assert code == 0, shown
+    assert "Factors multiply" in shown
     with pytest.raises(
         CohortError, match=r"no survival model 'lungs': .* has none, shipped are breast-gbsg2"
     ):
