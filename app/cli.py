@@ -31,6 +31,7 @@ from app.pacs import app as pacs_app
 from app.plan import plan
 from app.reproduce import app as reproduce_app
 from app.review import app as review_app
+from app.store import app as store_app
 from app.survival import app as survival_app
 from app.tables import avatar_table, evaluation_tables
 from data.errors import AvatarError, StudyError
@@ -61,6 +62,7 @@ app.add_typer(pacs_app, name="pacs")
 app.add_typer(genomics_app, name="genomics")
 app.add_typer(knowledge_app, name="knowledge")
 app.add_typer(survival_app, name="survival")
+app.add_typer(store_app, name="store")
 app.command()(plan)
 
 STEPS = 9

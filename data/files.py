@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
-import tempfile
+import secrets
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,16 +17,25 @@ from typing import TextIO, cast
 def written_whole(path: Path) -> Iterator[Path]:
     """A temporary file beside ``path`` to write to, which takes its place once all of it is on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
-    os.close(handle)
+    temporary = path.parent / f".tmp-{secrets.token_hex(8)}"
+    temporary.touch(exist_ok=False)  # with the rights of any new file, for who shares the folder
     try:
-        yield Path(name)
-        with Path(name).open("rb") as stream:
-            os.fsync(stream.fileno())
-        Path(name).replace(path)
+        yield temporary
+        _synced(temporary)
+        temporary.replace(path)
+        _synced(path.parent)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
+
+
+def _synced(path: Path) -> None:
+    """Once a file's or a folder's content is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def replace_atomically(path: Path, content: bytes) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from data.io.nifti import read_nifti
 from data.io.study import StudyFile
+from data.store import AvatarStore
+from pipelines.insilico import TUMOR_ML
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -20,11 +24,23 @@ def blocks(language):
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("samples")
-def test_the_script_runs_on_the_demo_patient(tmp_path, monkeypatch, capsys):
+def test_the_script_runs_on_the_demo_patient_who_is_labelled_in_silico(
+    tmp_path, monkeypatch, capsys
+):
     (script,) = blocks("python")
     monkeypatch.chdir(tmp_path)
-    exec(compile(script, "README.md", "exec"), {})
+    told: dict[str, Any] = {}
+    exec(compile(script, "README.md", "exec"), told)
     assert "Whole tumor" in capsys.readouterr().out
+    avatar = told["avatar"]
+    with AvatarStore(Path("runs/readme/store")) as store:
+        mask = store.volume(avatar.latest_scan.segmentation).array > 0
+    truth = read_nifti(told["study"] / "truth.nii.gz").array > 0
+    assert truth.sum() / 1000 == pytest.approx(TUMOR_ML, rel=0.5)
+    assert 2 * (mask & truth).sum() / (mask.sum() + truth.sum()) > 0.7
+    assert avatar.origin == "in-silico"
+    assert avatar.prior_class == "glioblastoma"
+    assert "In-silico" in avatar.record.diagnosis
 
 
 def test_the_study_file_is_valid():

@@ -172,6 +172,41 @@ def tumor_side(page):
     return crosshair
 
 
+def compare_three(page, own, patient):
+    """Stupp, observation and a regimen of the user's own, each with its cells on the scan."""
+    own.write_text(
+        "name: Short course\ntarget: {kind: margin}\n"
+        "radiotherapy: [{fractions: 10, dose_per_fraction_gy: 3.4, start_day: 21}]\n"
+    )
+    page.get_by_text("A regimen of your own").click()
+    page.locator("input[type=file]").set_input_files(own)
+    page.get_by_test_id("stButtonGroup").filter(has_text="Regimens").get_by_text("3").click()
+    for letter, name in (("B", "Observation"), ("C", "Short course")):
+        page.get_by_role("tab", name=letter, exact=True).click()
+        pick(page, f"Regimen {letter}", name)
+        page.get_by_role("columnheader", name=f"{letter}: {name}").wait_for()
+    dense = {}
+    for letter in "ABC":
+        cell(page, "Time to progression", "ABC".index(letter) + 1).get_by_text("day").wait_for()
+        if letter != "A":  # which is shown already
+            page.evaluate("window.shownBefore = window.avatarViewer.volumes[2].img")
+            shown = page.get_by_test_id("stButtonGroup").filter(has_text="Cells on the scan")
+            shown.get_by_text(letter, exact=True).click()
+            page.wait_for_function(
+                "(v => v && v.img !== window.shownBefore && v.frame4D === 12)"
+                "(window.avatarViewer.volumes[2])"
+            )
+        page.get_by_text(f"after the scan, {letter}: ").wait_for()
+        dense[letter] = page.evaluate(
+            "(() => { const v = window.avatarViewer.volumes[2];"
+            "const n = v.hdr.dims[1] * v.hdr.dims[2] * v.hdr.dims[3];"
+            "return v.img.slice(12 * n, 13 * n).reduce((c, x) => c + (x > 200), 0); })()"
+        )
+        shot(page, f"simulate-{patient}-{letter}")
+    assert dense["B"] > dense["A"]  # without treatment more voxels are full than under Stupp
+    assert dense["B"] > dense["C"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("patient", ["TCGA-DU-7294", "TCGA-FG-6692"])
 def test_a_flagship_patient_opens_with_overlay_variants_survival_and_simulation(
@@ -201,38 +236,8 @@ def test_a_flagship_patient_opens_with_overlay_variants_survival_and_simulation(
             "day 365 after the scan" if patient.endswith("6692") else "day 913"
         ).wait_for()
         shot(page, f"simulate-{patient}")
-        own = tmp_path / "own.yaml"
-        own.write_text(
-            "name: Short course\ntarget: {kind: margin}\n"
-            "radiotherapy: [{fractions: 10, dose_per_fraction_gy: 3.4, start_day: 21}]\n"
-        )
-        page.get_by_text("A regimen of your own").click()
-        page.locator("input[type=file]").set_input_files(own)
-        page.get_by_test_id("stButtonGroup").filter(has_text="Regimens").get_by_text("3").click()
-        for letter, name in (("B", "Observation"), ("C", "Short course")):
-            page.get_by_role("tab", name=letter, exact=True).click()
-            pick(page, f"Regimen {letter}", name)
-            page.get_by_role("columnheader", name=f"{letter}: {name}").wait_for()
-        dense = {}
-        for letter in "ABC":
-            cell(page, "Time to progression", "ABC".index(letter) + 1).get_by_text("day").wait_for()
-            if letter != "A":  # which is shown already
-                page.evaluate("window.shownBefore = window.avatarViewer.volumes[2].img")
-                shown = page.get_by_test_id("stButtonGroup").filter(has_text="Cells on the scan")
-                shown.get_by_text(letter, exact=True).click()
-                page.wait_for_function(
-                    "(v => v && v.img !== window.shownBefore && v.frame4D === 12)"
-                    "(window.avatarViewer.volumes[2])"
-                )
-            page.get_by_text(f"after the scan, {letter}: ").wait_for()
-            dense[letter] = page.evaluate(
-                "(() => { const v = window.avatarViewer.volumes[2];"
-                "const n = v.hdr.dims[1] * v.hdr.dims[2] * v.hdr.dims[3];"
-                "return v.img.slice(12 * n, 13 * n).reduce((c, x) => c + (x > 200), 0); })()"
-            )
-            shot(page, f"simulate-{patient}-{letter}")
-        assert dense["B"] > dense["A"]  # without treatment more voxels are full than under Stupp
-        assert dense["B"] > dense["C"]
+        if patient == "TCGA-DU-7294":  # one patient says it
+            compare_three(page, tmp_path / "own.yaml", patient)
     finally:
         process.terminate()
         process.wait(20)

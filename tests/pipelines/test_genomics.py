@@ -146,7 +146,7 @@ def test_a_table_comes_back_as_it_was_and_a_changed_one_is_refused(store):
     ref = store.put_table(table)
     assert store.put_table(table) == ref
     assert store.table(ref) == table
-    path = store.table_path(ref.sha256)
+    path = store.tables.path(ref.sha256)
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(StoreError, match="was changed after it was stored"):
         store.table(ref)

@@ -255,8 +255,8 @@ def test_unknown_weights_and_segmenters_are_refused(tmp_path):
         ("TCGA-FG-6692", "EGFR", "A289V", "glioblastoma"),
     ],
 )
-def test_a_flagship_patient_runs_from_files_to_avatar(flagship_case, patient, gene, change, prior):
-    with AvatarStore(flagship_case(patient) / "store") as store:
+def test_a_flagship_patient_runs_from_files_to_avatar(flagship_masks, patient, gene, change, prior):
+    with AvatarStore(flagship_masks) as store:
         avatar = store.get(patient)
         assert Avatar.from_json(avatar.to_json()) == avatar
     assert change in [v.protein_change for v in avatar.variants.in_gene(gene)]

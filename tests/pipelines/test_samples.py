@@ -12,7 +12,6 @@ from data.samples.public_cases import write_public_study
 from data.samples.sri24 import load_sri24
 from data.store import AvatarStore
 from pipelines.assemble import run_study
-from pipelines.insilico import TUMOR_ML, write_insilico_study
 
 
 def test_a_cached_file_is_used_only_if_its_digest_is_right(tmp_path):
@@ -41,21 +40,6 @@ def test_the_atlas_is_on_the_grid_of_glioma_studies():
     brain = atlas.t1.array > 0
     total = atlas.white.array + atlas.grey.array + atlas.csf.array
     assert (total[brain] > 0.5).mean() > 0.95
-
-
-@pytest.mark.slow
-@pytest.mark.xdist_group("samples")
-def test_the_in_silico_patient_runs_with_the_shipped_network_and_is_labelled(tmp_path):
-    folder = write_insilico_study(tmp_path / "study")
-    with AvatarStore(tmp_path / "store") as store:
-        avatar = run_study(folder, store)
-        mask = store.volume(avatar.latest_scan.segmentation).array > 0
-    truth = read_nifti(folder / "truth.nii.gz").array > 0
-    assert truth.sum() / 1000 == pytest.approx(TUMOR_ML, rel=0.5)
-    assert 2 * (mask & truth).sum() / (mask.sum() + truth.sum()) > 0.7
-    assert avatar.origin == "in-silico"
-    assert avatar.prior_class == "glioblastoma"
-    assert "In-silico" in avatar.record.diagnosis
 
 
 @pytest.mark.slow
