@@ -32,7 +32,7 @@ demo: setup
 # Chromium drives the board in the browser tests, dciodvfy checks DICOM files and Orthanc is a PACS; tests skip
 # without them, and say so.
 system:
-	@{ command -v chromium && command -v dciodvfy && test -e $(DICOMWEB); } >/dev/null 2>&1 || sh .ci/packages || true
+	@{ command -v chromium && command -v dciodvfy && test -e $(DICOMWEB) && ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1 || sh .ci/packages || true
 
 lint: setup
 	$(BIN)/ruff check .

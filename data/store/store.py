@@ -145,7 +145,7 @@ class AvatarStore:
         row = AvatarRow(patient_id=avatar.patient_id, document=avatar.to_json()).sealed()
         made = row.sha256
         with self.database.writing() as session:
-            session.merge(row)
+            self.database.keep(session, row)
         return made
 
     def get(self, patient_id: str) -> Avatar:
@@ -242,7 +242,8 @@ class AvatarStore:
     def put_step(self, key: str, step: str, result: str) -> None:
         """Remember a step's result."""
         with self.database.writing() as session:
-            session.merge(StepRow(input=key, step=step, result=result).sealed())
+            row = StepRow(input=key, step=step, result=result).sealed()
+            self.database.keep(session, row)
 
 
 def _settings(folder: Path) -> StoreSettings | None:
