@@ -29,8 +29,8 @@ app/assets/niivue.js: app/frontend/package-lock.json | $(VENV)/installed
 demo: setup
 	@$(BIN)/avatar demo --port $(PORT) $(if $(STUDY),--study "$(STUDY)") $(if $(NO_BOARD),--no-board)
 
-# Chromium drives the board in the browser tests, dciodvfy checks DICOM files and Orthanc is a PACS; tests skip
-# without them, and say so.
+# Chromium drives the board in the browser tests, dciodvfy checks DICOM files, Orthanc is a PACS and PostgreSQL a
+# database; tests skip without them, and say so.
 system:
 	@{ command -v chromium && command -v dciodvfy && test -e $(DICOMWEB) && ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1 || sh .ci/packages || true
 

@@ -5,19 +5,26 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import platform
 import secrets
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO, cast
 
+TEMPORARY = ".tmp-"
+HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+STALE_SECONDS = 3600.0
+"""Age of a temporary file whose writer is not coming back, where its name does not tell."""
+
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """A temporary file beside ``path`` to write to, which takes its place once all of it is on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".tmp-{secrets.token_hex(8)}"
+    temporary = path.parent / f"{TEMPORARY}{HOST}-{os.getpid()}-{secrets.token_hex(8)}"
     temporary.touch(exist_ok=False)  # with the rights of any new file, for who shares the folder
     try:
         yield temporary
@@ -36,6 +43,33 @@ def _synced(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def abandoned(folder: Path, pattern: str = "*") -> list[Path]:
+    """Temporary files whose writers are gone.
+
+    Args:
+        folder: where they are looked for.
+        pattern: of the folders in it: ``.`` is itself, ``**`` all.
+    """
+    return [path for path in sorted(folder.glob(f"{pattern}/{TEMPORARY}*")) if _is_abandoned(path)]
+
+
+def _is_abandoned(path: Path) -> bool:
+    """Its process is no more, or on another machine it is old."""
+    host, _, rest = path.name.removeprefix(TEMPORARY).partition("-")
+    pid = rest.partition("-")[0]
+    if host == HOST and pid.isdigit():
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            pass
+    try:
+        return time.time() - path.stat().st_mtime >= STALE_SECONDS
+    except FileNotFoundError:  # another process was faster
+        return False
 
 
 def replace_atomically(path: Path, content: bytes) -> None:

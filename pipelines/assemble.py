@@ -42,7 +42,7 @@ from pipelines.sites import glioma
 from pipelines.sites.base import Site, Survival
 from pipelines.sites.registry import SITES
 from pipelines.space import MEMBERS, SEED
-from pipelines.steps import StepReport, StepResult, Watch, remembered
+from pipelines.steps import StepReport, StepResult, Watch, begin, remembered
 from pipelines.tissue import tissue_step
 from pipelines.weights import segmenter_of
 
@@ -97,6 +97,7 @@ def run_study(
     Raises:
         AvatarError: bad input; the avatars in the store are then as they were.
     """
+    begin("ingest")
     study = read_study(folder)
     site = SITES[study.site]
     named = segmenter or study.segmenter or site.default_segmenter
@@ -117,6 +118,7 @@ def run_study(
         _with_tissue(store, site, view, result, watch)
         for (view, _), result in zip(seen, drawn, strict=True)
     )
+    begin("annotate")
     genomics = genomics_of(
         store,
         loaded.record,
@@ -149,6 +151,7 @@ def run_study(
         calibrated = _calibration_step(store, scans, record, prior, loaded.given, watch)
         forecasts = _forecast_step(store, latest, markers, prior, calibrated.calibration, watch)
         parts += [calibrated.provenance, forecasts.provenance]
+    begin("assemble")
     avatar = Avatar(
         patient_id=study.patient_id,
         site=study.site,

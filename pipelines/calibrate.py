@@ -25,8 +25,9 @@ from models.spatial import (
     simulate_in_space,
     with_parameters,
 )
-from pipelines.space import ENSEMBLE_MM, SEED, THREADS, spatial_twin_of, tumor_in_space
+from pipelines.space import ENSEMBLE_MM, SEED, spatial_twin_of, tumor_in_space
 from pipelines.steps import StepResult, remembered
+from pipelines.threads import threads
 
 Values = NDArray[np.float64]
 
@@ -113,7 +114,7 @@ def calibration_of(
         updated = _updated(store, basis, after[-1], follow_up.scan(n), regimen, method)
         after.append(with_parameters(drawn, np.array(updated.members)))
         solves += updated.solves
-    found = judged(drawn, after[-1], follow_up, given=regimen, solves=solves, threads=THREADS)
+    found = judged(drawn, after[-1], follow_up, given=regimen, solves=solves, threads=threads())
     beliefs = zip(
         PARAMETERS,
         found.posterior.prior.T,
@@ -161,7 +162,7 @@ def _updated(
 
     def make() -> _Updated:
         rng = np.random.default_rng([SEED, round(float(scan.days[0]))])
-        found = update(before, scan, given=given, rng=rng, method=method, threads=THREADS)
+        found = update(before, scan, given=given, rng=rng, method=method, threads=threads())
         rows = tuple(tuple(float(f"{v:.6g}") for v in row) for row in found.members)
         return _Updated(members=rows, solves=found.solves)
 
@@ -195,7 +196,7 @@ def _backtest(
     twin: SpatialTwin, seen: dict[str, Values], days: Values, prior: TwinPrior, given: Regimen
 ) -> tuple[Backtest, ...]:
     """The last scan as the twin of those before it forecasts it."""
-    told = simulate_in_space(twin, given, saves=[0.0, days[-1]], threads=THREADS)
+    told = simulate_in_space(twin, given, saves=[0.0, days[-1]], threads=threads())
     rng = np.random.default_rng([SEED, BACKTEST])
     found = []
     for region, volumes in seen.items():

@@ -30,7 +30,8 @@ from models.registration import resample
 from models.spatial import PARAMETERS, SpatialTwin, draw_spatial_twin, simulate_in_space
 from models.tissue import CSF, GREY, WHITE
 from pipelines.config import twin_prior
-from pipelines.space import ENSEMBLE_MM, THREADS, TumorInSpace, tumor_on_grid
+from pipelines.space import ENSEMBLE_MM, TumorInSpace, tumor_on_grid
+from pipelines.threads import threads
 
 Values = NDArray[np.float64]
 
@@ -257,7 +258,7 @@ def _judged(
         given=Regimen(name="none"),
         rng=rng,
         method=method,
-        threads=THREADS,
+        threads=threads(),
     )
     ahead = _forecast(patient, calibrated.twin, prior, days[~early], rng)
     rows = []
@@ -326,7 +327,7 @@ def _forecast(
     )
     twin = replace(calibrated, tumor=tumor.visible, shift_mm=drawn.shift_mm)
     saves = np.concatenate([[0.0], days - patient.visits[start].day])
-    found = simulate_in_space(twin, Regimen(name="none"), saves=saves, threads=THREADS)
+    found = simulate_in_space(twin, Regimen(name="none"), saves=saves, threads=threads())
     noise = prior.volume_error
     return {
         region: path.volume_mm3[:, 1:]

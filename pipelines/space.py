@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,6 +29,7 @@ from models.spatial import (
     simulate_in_space,
 )
 from models.tissue import GREY, WHITE
+from pipelines.threads import threads
 
 Mask = NDArray[np.bool_]
 Map = NDArray[np.float32]
@@ -52,7 +52,6 @@ SAVED = 52
 PREVIEWED = 26
 SHOWN = 24
 """Times after the scan that the density is shown at."""
-THREADS = max(1, min(8, os.cpu_count() or 1))
 
 
 @dataclass(frozen=True)
@@ -174,7 +173,7 @@ def forecast_in_space(
         twin,
         regimen,
         saves=np.union1d(np.linspace(0.0, prior.horizon_days, SAVED + 1), ends),
-        threads=THREADS,
+        threads=threads(),
         on_member=on_member,
     )
     return summary(

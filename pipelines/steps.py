@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -27,6 +28,31 @@ class StepReport:
 
 
 Watch = Callable[[StepReport], None]
+
+STEPS = (
+    "ingest", "head", "check", "scan", "tissue", "annotate", "survival", "calibrate", "simulate", "assemble"
+)  # fmt: skip
+"""Of a run, in their order."""
+
+_BEGINS: ContextVar[Callable[[str], None]] = ContextVar("begins", default=lambda step: None)
+
+
+@contextmanager
+def told_what_begins(tell: Callable[[str], None]) -> Iterator[None]:
+    """Within, ``tell`` is called with a step's name before it is done; not where its result is in the store.
+
+    Who counts a step's time and memory has to know when it starts; a :data:`Watch` hears only of its end.
+    """
+    token = _BEGINS.set(tell)
+    try:
+        yield
+    finally:
+        _BEGINS.reset(token)
+
+
+def begin(step: str) -> None:
+    """Tell whoever counts that a step starts."""
+    _BEGINS.get()(step)
 
 
 class StepResult(BaseModel):
@@ -62,6 +88,7 @@ def remembered(
             result = model.model_validate_json(known)
             if all(store.has_volume(ref) for ref in result.volumes):
                 return result, True
+    begin(step)
     made = make()
     if keep(made):
         store.put_step(digest, step, made.model_dump_json())

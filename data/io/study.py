@@ -134,6 +134,18 @@ class StudyFile(_Part):
         description="a regimen: the treatment since the first scan, days counted from it",
     )
 
+    @property
+    def named(self) -> tuple[Path, ...]:
+        """All files and folders."""
+        named = [
+            p for s in self.scans for p in (*s.sequences.values(), s.brain_mask, s.segmentation)
+        ]
+        parts = (self.variants, self.segments, self.fusions)
+        named += [part.file for part in parts if part is not None]
+        named += [self.variants.reference] if self.variants else []
+        named += [self.record, self.given, *self.planning.named]
+        return tuple(path for path in named if path is not None)
+
     @model_validator(mode="after")
     def _one_build(self) -> Self:
         told = {part.build for part in (self.variants, self.segments) if part and part.build}
@@ -163,15 +175,8 @@ def read_study(folder: Path) -> StudyFile:
             f"{folder}: has no study.yaml; 'avatar study init {folder}' writes one to fill in"
         )
     study = read_model(path, StudyFile, StudyError)
-    named = [p for s in study.scans for p in (*s.sequences.values(), s.brain_mask, s.segmentation)]
-    named += [
-        part.file for part in (study.variants, study.segments, study.fusions) if part is not None
-    ]
-    named += [study.variants.reference] if study.variants else []
-    named += [study.record, study.given]
-    named += study.planning.named
-    for item in named:
-        if item is not None and not _exists(folder / item):
+    for item in study.named:
+        if not _exists(folder / item):
             raise StudyError(f"{path}: names {item}, but there is no such file in {folder}")
     return study
 

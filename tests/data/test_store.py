@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
+import subprocess
 import time
 
 import numpy as np
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from data.avatar import Avatar
 from data.clinical import ClinicalRecord, Markers
 from data.errors import StoreError
+from data.files import HOST
 from data.imaging import Volume
 from data.store import AvatarStore
 from data.store.database import MIGRATIONS
@@ -123,13 +125,18 @@ def test_a_store_that_must_exist_says_how_to_make_one(tmp_path):
 def test_leftovers_of_a_crash_are_collected_and_files_in_the_making_are_not(tmp_path):
     folder = tmp_path / "volumes" / "ab"
     folder.mkdir(parents=True)
-    old, fresh = folder / ".tmp-1", folder / ".tmp-2"
-    for path in (old, fresh):
-        path.write_bytes(b"half")
-    os.utime(old, (time.time() - 7200,) * 2)
+    ended = subprocess.run(["sh", "-c", "echo $$"], capture_output=True, text=True, check=True)
+    names = {
+        f".tmp-{HOST}-{ended.stdout.strip()}-a": False,  # its writer is gone
+        f".tmp-{HOST}-{os.getpid()}-a": True,
+        ".tmp-otherhost-1-a": True,  # perhaps at it, on another machine
+        ".tmp-otherhost-2-old": False,
+    }
+    for name in names:
+        (folder / name).write_bytes(b"half")
+    os.utime(folder / ".tmp-otherhost-2-old", (time.time() - 7200,) * 2)
     with AvatarStore(tmp_path):
-        assert not old.exists()
-        assert fresh.exists()
+        assert {name: (folder / name).exists() for name in names} == names
 
 
 def test_new_files_have_the_rights_that_others_need_in_a_shared_folder(tmp_path):

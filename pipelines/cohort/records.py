@@ -1,0 +1,203 @@
+"""What became of each patient of a run: one file each, written whole, so that nothing that is done is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from data.errors import AvatarError, StoreError, StudyError
+from data.files import replace_atomically, sha256_file
+from data.io.study import StudyFile, read_study
+from data.provenance import digest_of, versions_of
+from data.store import AvatarStore
+from pipelines.cohort.config import CohortConfig
+from pipelines.cohort.discover import FoundStudy
+from pipelines.ingest import source_of
+from pipelines.steps import RECIPE
+
+RUNS = "runs"
+"""Folder of a store with a folder for each run."""
+PATIENTS = "patients"
+SHARED_PARTS = ("knowledge", "signatures")
+"""Folders of a store that avatars are made with."""
+Fault = Literal["input", "budget", "crash", "storage"]
+
+
+class StepTaken(BaseModel):
+    """A step that was computed, not found in the store.
+
+    Args:
+        cpu_seconds: of all of the worker's threads.
+        peak_mb: most memory that the worker had resident meanwhile, megabytes.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    step: str
+    seconds: float
+    cpu_seconds: float
+    peak_mb: float
+
+
+class PatientRecord(BaseModel):
+    """One patient of a run.
+
+    Args:
+        patient: as the run calls it.
+        avatar: patient id of the avatar; empty where there is none.
+        source: where the study was found.
+        status: ``stopped`` after the step that was asked for.
+        fault: ``input`` stays until the input changes; the others are tried again.
+        error: what was given, which rule it broke, what to do.
+        inputs: digest of all that the avatar is made from, by name.
+        sha256: of the avatar.
+        steps: that were computed, in order; empty where all was in the store.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    patient: str
+    avatar: str = ""
+    source: str
+    status: Literal["done", "failed", "stopped"]
+    fault: Fault | None = None
+    error: str = ""
+    inputs: dict[str, str] = Field(default_factory=dict)
+    sha256: str = ""
+    steps: tuple[StepTaken, ...] = ()
+    seconds: float = 0.0
+    attempts: int = 1
+
+
+def run_folder(store: Path, name: str) -> Path:
+    """Where all of a run is."""
+    return store / RUNS / name
+
+
+def record_path(run: Path, patient: str) -> Path:
+    """Of one patient."""
+    return run / PATIENTS / f"{patient}.json"
+
+
+def write_record(run: Path, record: PatientRecord) -> None:
+    """Keep it in place of an earlier one.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    path = record_path(run, record.patient)
+    try:
+        replace_atomically(path, (record.model_dump_json(indent=1) + "\n").encode())
+    except OSError as error:
+        raise StoreError(
+            f"{path}: cannot be written ({error.strerror}); make room, then run the same command again: "
+            "nothing that is done is lost"
+        ) from error
+
+
+def read_record(path: Path) -> PatientRecord | None:
+    """None where there is none that can be used."""
+    try:
+        return PatientRecord.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def records_of(run: Path) -> dict[str, PatientRecord]:
+    """All of a run, by patient."""
+    found = (read_record(path) for path in sorted((run / PATIENTS).glob("*.json")))
+    return {record.patient: record for record in found if record is not None}
+
+
+def inputs_of(found: FoundStudy, config: CohortConfig, store: AvatarStore) -> dict[str, str]:
+    """Digests of all that an avatar is made from: files, settings, what the store knows, the code's version.
+
+    Of a DICOM dump they are names and sizes, of a genome its index.
+
+    Raises:
+        AvatarError: the study cannot be read.
+    """
+    if found.error:
+        raise StudyError(found.error)
+    digests = {"dump": dump_digest(found.source)} if found.is_dump else {}
+    if found.folder is None:
+        return digests
+    study = read_study(found.folder)
+    reference = study.variants.reference if study.variants else None
+    digests["study.yaml"] = sha256_file(found.folder / "study.yaml")
+    for path in study.named:
+        file = found.folder / (f"{path}.fai" if path == reference else path)
+        digests[str(path)] = source_of("", file).sha256 if file.exists() else "none"
+    digests |= shared_inputs(config, store)
+    digests["reviews"] = digest_of(_reviewed(study, store))
+    return digests
+
+
+def dump_digest(source: Path) -> str:
+    """Of a folder's or archive's names and sizes."""
+    files = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file())
+    return digest_of([[str(p.relative_to(source.parent)), p.stat().st_size] for p in files])
+
+
+def shared_inputs(config: CohortConfig, store: AvatarStore) -> dict[str, str]:
+    """Those that all patients have in common."""
+    told = config.model_dump(mode="json", include={"segmenter", "despite_flags"})
+    files = [
+        path
+        for part in SHARED_PARTS
+        for path in sorted((store.folder / part).rglob("*"))
+        if path.is_file() and not path.name.startswith(".tmp-")
+    ]
+    return {
+        "settings": digest_of(told),
+        "knowledge": digest_of([[path.name, sha256_file(path)] for path in files]),
+        "cancer-avatars": digest_of([RECIPE, versions_of("cancer-avatars")]),
+    }
+
+
+def _reviewed(study: StudyFile, store: AvatarStore) -> list[str]:
+    logs = (store.review(study.patient_id, scan.day) for scan in study.scans)
+    return [entry.model_dump_json() for log in logs for entry in log.entries]
+
+
+def refused(error: AvatarError) -> dict[str, str]:
+    """In place of the inputs of a study that cannot be read."""
+    return {"error": digest_of(str(error))}
+
+
+def why(
+    record: PatientRecord | None,
+    inputs: Callable[[], dict[str, str]],
+    digests: dict[str, str],
+    *,
+    retry_failed: bool = False,
+) -> str:
+    """Why a patient has to be run, in words; empty where all is as it was.
+
+    Args:
+        record: of the last time.
+        inputs: what the avatar would be made from now.
+        digests: of the avatars that are in the store.
+        retry_failed: also where the input was to blame and has not changed.
+    """
+    if record is None:
+        return "was not run yet"
+    if record.status == "stopped":
+        return "was stopped after the step that was asked for"
+    if record.status == "failed" and (retry_failed or record.fault != "input"):
+        return f"failed: {record.error}"
+    try:
+        now = inputs()
+    except AvatarError as error:
+        now = refused(error)
+    changed = [name for name in now if record.inputs.get(name) != now[name]]
+    changed += [name for name in record.inputs if name not in now]
+    if changed:
+        return f"changed: {', '.join(changed)}"
+    if record.status == "done" and digests.get(record.avatar) != record.sha256:
+        state = "is another one" if record.avatar in digests else "is gone"
+        return f"the avatar in the store {state}"
+    return ""

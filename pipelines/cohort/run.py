@@ -1,0 +1,355 @@
+"""``avatar cohort run``: all patients of a cohort side by side, and on with it after any kind of stop."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from data.errors import StoreError, StudyError
+from data.files import abandoned, replace_atomically
+from data.store import AvatarStore
+from pipelines.cohort.config import CohortConfig, read_cohort_config
+from pipelines.cohort.discover import FoundStudy, discover
+from pipelines.cohort.records import (
+    PATIENTS,
+    PatientRecord,
+    inputs_of,
+    read_record,
+    record_path,
+    records_of,
+    run_folder,
+    why,
+    write_record,
+)
+from pipelines.cohort.workers import Begun, Job, Lost, Refused, Workers, how_many
+from pipelines.steps import STEPS
+from pipelines.threads import cores
+
+CONFIG, PROGRESS, LOG, LOCK, CANCEL = "cohort.json", "progress.json", "log.txt", "lock", "cancel"
+MOST_ATTEMPTS = 2
+"""Of a patient whose worker was killed: a machine may have been short of memory once, not twice."""
+HEARD_SECONDS = 0.5
+SHOWN_SECONDS = 2.0
+"""Between two writings of the progress, for the board."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A patient, and why there is something to do; empty where there is not."""
+
+    study: FoundStudy
+    why: str
+
+
+@dataclass
+class Progress:
+    """Where a run stands, for who watches.
+
+    Args:
+        state: of the run.
+        total: patients to be run now.
+        kept: whose avatar was made before, from the same inputs.
+        done: finished now; ``failed`` those that were not.
+        running: patient to step.
+        steps: how often each was computed.
+        step_seconds: all in all.
+        failures: patient and error, the latest last.
+        pid: of the driver.
+    """
+
+    name: str
+    state: str = "running"
+    total: int = 0
+    kept: int = 0
+    done: int = 0
+    failed: int = 0
+    workers: int = 0
+    running: dict[str, str] = field(default_factory=dict)
+    steps: Counter[str] = field(default_factory=Counter)
+    step_seconds: dict[str, float] = field(default_factory=dict)
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    seconds: float = 0.0
+    pid: int = field(default_factory=os.getpid)
+    at: str = ""
+
+    @property
+    def left(self) -> int:
+        """Patients that are not finished."""
+        return self.total - self.done - self.failed
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the pace so far; None before there is one."""
+        finished = self.done + self.failed
+        return None if not finished else self.seconds / finished * self.left
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a run came to.
+
+    Args:
+        records: of all patients of the cohort, in order.
+        stopped: why before its end; empty otherwise.
+        recomputed: patients that there was something to do for.
+    """
+
+    run: Path
+    records: tuple[PatientRecord, ...]
+    stopped: str
+    recomputed: int
+    workers: int
+    seconds: float
+
+    @property
+    def failed(self) -> tuple[PatientRecord, ...]:
+        """Patients without an avatar."""
+        return tuple(record for record in self.records if record.status == "failed")
+
+
+def plan(
+    config: CohortConfig,
+    base: Path,
+    store_folder: Path,
+    *,
+    resume: bool = True,
+    retry_failed: bool = False,
+) -> list[Planned]:
+    """All patients, and why each has to be run.
+
+    Args:
+        config: of the cohort.
+        base: folder that its paths are relative to.
+        store_folder: of the avatars.
+        resume: leave out who is done, from the same inputs.
+        retry_failed: run those again whose input was to blame.
+
+    Raises:
+        AvatarError: no study, or a store that cannot be used.
+    """
+    run = run_folder(store_folder, config.name)
+    with AvatarStore(store_folder) as store:
+        digests = store.digests()
+        planned = []
+        for study in discover(config, base, run):
+            record = read_record(record_path(run, study.patient))
+            reason = why(
+                record,
+                lambda study=study: inputs_of(study, config, store),  # type: ignore[misc]
+                digests,
+                retry_failed=retry_failed,
+            )
+            planned.append(Planned(study, reason or ("" if resume else "was asked for")))
+    return planned
+
+
+def run_cohort(
+    path: Path,
+    store_folder: Path,
+    *,
+    resume: bool = True,
+    retry_failed: bool = False,
+    until: str | None = None,
+    workers: int | None = None,
+    on_change: Callable[[Progress], None] = lambda progress: None,
+    is_asked_to_stop: Callable[[], int] = lambda: 0,
+) -> Finished:
+    """Run all patients of a cohort that are not done.
+
+    Args:
+        path: of the cohort's YAML.
+        store_folder: of the avatars.
+        resume: leave out who is done, from the same inputs.
+        retry_failed: run those again whose input was to blame.
+        until: step after which to stop each patient.
+        workers: processes, instead of what the file says.
+        on_change: told where it stands.
+        is_asked_to_stop: 1 ends after the patients in hand, 2 at once.
+
+    Raises:
+        AvatarError: the cohort cannot be run at all, or is being run by somebody else.
+    """
+    if until is not None and until not in STEPS:
+        raise StudyError(f"there is no step {until!r}; there are {', '.join(STEPS)}")
+    config = read_cohort_config(path)
+    run = run_folder(store_folder, config.name)
+    started = time.monotonic()
+    with _locked(run):
+        (run / CANCEL).unlink(missing_ok=True)
+        for leftover in abandoned(run, "**"):
+            leftover.unlink(missing_ok=True)
+        told = {"config": config.model_dump(mode="json"), "path": str(path.resolve())}
+        _write(run / CONFIG, json.dumps(told, indent=1))
+        planned = plan(config, path.parent, store_folder, resume=resume, retry_failed=retry_failed)
+        to_do = [one.study for one in planned if one.why]
+        count = how_many(workers or config.workers, config.budgets.memory_gb, cores(), len(to_do))
+        shown = Progress(
+            config.name, total=len(to_do), kept=len(planned) - len(to_do), workers=count
+        )
+        driver = _Driver(config, store_folder, run, until, shown, started, on_change)
+        try:
+            stopped = driver.go(to_do, count, is_asked_to_stop) if to_do else ""
+        finally:
+            driver.end()
+        found = records_of(run)
+    records = tuple(found[p.study.patient] for p in planned if p.study.patient in found)
+    seconds = time.monotonic() - started
+    return Finished(run, records, stopped, shown.done + shown.failed, count, seconds)
+
+
+class _Driver:
+    """Gives patients to workers, hears of them, and writes down what came of those that died."""
+
+    def __init__(
+        self,
+        config: CohortConfig,
+        store: Path,
+        run: Path,
+        until: str | None,
+        shown: Progress,
+        started: float,
+        on_change: Callable[[Progress], None],
+    ) -> None:
+        self.config, self.store, self.run, self.until = config, store, run, until
+        self.shown, self.started, self.on_change = shown, started, on_change
+        self._written = 0.0
+        self.stopped = ""
+
+    def go(self, studies: list[FoundStudy], count: int, is_asked: Callable[[], int]) -> str:
+        """Until all are finished; why not, where it ends before."""
+        waiting = deque((study, 1) for study in studies)
+        workers = Workers(count, max(1, cores() // count), self.config.budgets)
+        now = False
+        try:
+            while waiting or workers.busy:
+                asked = max(is_asked(), 1 if (self.run / CANCEL).exists() else 0)
+                if asked and not self.stopped:
+                    self.stopped = "it was asked to; run the same command to go on"
+                if asked > 1:
+                    now = True
+                    break
+                while waiting and not self.stopped and (worker := workers.free()) is not None:
+                    study, attempts = waiting.popleft()
+                    worker.give(Job(study, self.config, self.store, self.run, self.until, attempts))
+                    self.shown.running[study.patient] = "starting"
+                if self.stopped and not workers.busy:
+                    break
+                for job, told in workers.heard(HEARD_SECONDS):
+                    if isinstance(told, Begun):
+                        self.shown.running[job.study.patient] = told.step
+                    elif again := self._ended(job, told):
+                        waiting.append(again)
+                self._show()
+        except KeyboardInterrupt:
+            self.stopped, now = "it was interrupted; run the same command to go on", True
+        finally:
+            workers.stop(now=now)
+        return self.stopped
+
+    def _ended(
+        self, job: Job, told: PatientRecord | Refused | Lost
+    ) -> tuple[FoundStudy, int] | None:
+        """Note what came of a patient; who has to be tried again."""
+        patient = job.study.patient
+        self.shown.running.pop(patient, None)
+        if isinstance(told, Refused):
+            self.stopped = self.stopped or told.error
+            return None
+        if isinstance(told, Lost):
+            if not told.budget and job.attempts < MOST_ATTEMPTS and not self.stopped:
+                self._log(f"{patient}: its worker was killed; it is tried once more")
+                return job.study, job.attempts + 1
+            told = self._record(told)
+        if told.status == "failed":
+            self.shown.failed += 1
+            self.shown.failures.append((patient, told.error))
+            if told.fault == "storage":
+                self.stopped = self.stopped or told.error
+        else:
+            self.shown.done += 1
+        for step in told.steps:
+            self.shown.steps[step.step] += 1
+            spent = self.shown.step_seconds
+            spent[step.step] = spent.get(step.step, 0.0) + step.seconds
+        self._log(f"{patient}: {told.error or told.status} ({told.seconds:.1f} s)")
+        return None
+
+    def _record(self, lost: Lost) -> PatientRecord:
+        """Of a patient whose worker is no more."""
+        source, step = str(lost.job.study.source), lost.step or "reading"
+        if lost.budget:
+            error = f"{source}: {lost.budget}; raise it under 'budgets' in the cohort's file if it has to"
+        else:
+            how = f"signal {-lost.exit_code}" if lost.exit_code < 0 else f"exit {lost.exit_code}"
+            error = (
+                f"{source}: its worker was killed ({how}) in {step}, {lost.job.attempts} times; most likely "
+                "the machine was short of memory: give the cohort fewer workers"
+            )
+        record = PatientRecord(
+            patient=lost.job.study.patient, source=source, status="failed", error=error,
+            fault="budget" if lost.budget else "crash", attempts=lost.job.attempts,
+        )  # fmt: skip
+        try:
+            write_record(self.run, record)
+        except StoreError as unwritten:
+            self.stopped = self.stopped or str(unwritten)
+        return record
+
+    def _show(self, *, last: bool = False) -> None:
+        shown = self.shown
+        shown.seconds = time.monotonic() - self.started
+        shown.at = datetime.now(UTC).isoformat(timespec="seconds")
+        self.on_change(shown)
+        if last or time.monotonic() - self._written > SHOWN_SECONDS:
+            with suppress(OSError):  # the records are what counts
+                replace_atomically(self.run / PROGRESS, json.dumps(asdict(shown)).encode())
+            self._written = time.monotonic()
+
+    def end(self) -> None:
+        """Say that nobody is at it any more."""
+        self.shown.state = "stopped" if self.stopped or self.shown.left else "finished"
+        self.shown.running = {}
+        self._log(f"{self.shown.state}: {self.shown.done} done, {self.shown.failed} failed")
+        self._show(last=True)
+
+    def _log(self, words: str) -> None:
+        line = f"{datetime.now(UTC).isoformat(timespec='seconds')} {words}\n"
+        with suppress(OSError), (self.run / LOG).open("a") as file:
+            file.write(line)
+
+
+@contextmanager
+def _locked(run: Path) -> Iterator[None]:
+    """By one driver at a time; the lock ends with its process, however that ends."""
+    try:
+        (run / PATIENTS).mkdir(parents=True, exist_ok=True)
+        file = (run / LOCK).open("a+")
+    except OSError as error:
+        raise StoreError(
+            f"{run}: cannot be written ({error.strerror}); choose another store with --store"
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StudyError(
+                f"{run}: is being run already; wait for that run, or cancel it on the board or with Ctrl-C"
+            ) from error
+        yield
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        replace_atomically(path, text.encode())
+    except OSError as error:
+        raise StoreError(
+            f"{path}: cannot be written ({error.strerror}); make room, or choose another store"
+        ) from error
