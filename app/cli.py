@@ -24,6 +24,7 @@ from app.bring_in import (
     taken,
     wrote_study,
 )
+from app.cohort import app as cohort_app
 from app.genomics import app as genomics_app
 from app.knowledge import app as knowledge_app
 from app.options import DEFAULT_STORE, JsonOption, StoreOption
@@ -63,6 +64,7 @@ app.add_typer(genomics_app, name="genomics")
 app.add_typer(knowledge_app, name="knowledge")
 app.add_typer(survival_app, name="survival")
 app.add_typer(store_app, name="store")
+app.add_typer(cohort_app, name="cohort")
 app.command()(plan)
 
 STEPS = 9

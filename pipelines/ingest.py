@@ -260,8 +260,9 @@ def _read_image(path: Path) -> Volume:
             with np.errstate(over="ignore"):
                 volume = volume.with_array(volume.array.astype(np.float32))
     except ImageError as error:
-        named = str(error).startswith(str(path))
-        raise error if named else ImageError(f"{path}: {error}; export it again") from error
+        if str(error).startswith(str(path)):
+            raise
+        raise ImageError(f"{path}: {error}; export it again") from error
     smallest, largest = min(volume.spacing_mm), max(volume.spacing_mm)
     if smallest < SMALLEST_SPACING_MM or largest > LARGEST_SPACING_MM:
         raise ImageError(

@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -73,7 +73,7 @@ class Progress:
     failed: int = 0
     workers: int = 0
     running: dict[str, str] = field(default_factory=dict)
-    steps: Counter[str] = field(default_factory=Counter)
+    steps: dict[str, int] = field(default_factory=dict)
     step_seconds: dict[str, float] = field(default_factory=dict)
     failures: list[tuple[str, str]] = field(default_factory=list)
     seconds: float = 0.0
@@ -276,8 +276,8 @@ class _Driver:
         else:
             self.shown.done += 1
         for step in told.steps:
-            self.shown.steps[step.step] += 1
-            spent = self.shown.step_seconds
+            counts, spent = self.shown.steps, self.shown.step_seconds
+            counts[step.step] = counts.get(step.step, 0) + 1
             spent[step.step] = spent.get(step.step, 0.0) + step.seconds
         self._log(f"{patient}: {told.error or told.status} ({told.seconds:.1f} s)")
         return None

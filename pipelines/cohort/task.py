@@ -178,9 +178,11 @@ def _without_an_old_copy(study: FoundStudy, run: Path) -> FoundStudy:
 def _fault(error: AvatarError) -> Fault:
     """Whether a disk is to blame; else the input is."""
     cause: BaseException | None = error
-    while cause is not None:
+    seen: list[BaseException] = []
+    while cause is not None and cause not in seen:
         if isinstance(cause, OSError) and cause.errno in FULL:
             return "storage"
+        seen.append(cause)
         cause = cause.__cause__
     return (
         "storage" if "disk is full" in str(error) or "cannot be written" in str(error) else "input"

@@ -78,7 +78,8 @@ Told = Begun | PatientRecord | Refused | Lost
 def serve(pipe: Connection) -> None:
     """A worker's life: one job after the other, until the pipe ends."""
     _die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to judge
+    for asked in (signal.SIGINT, signal.SIGTERM):  # the driver's to judge
+        signal.signal(asked, signal.SIG_IGN)
     sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115  # of libraries that print
     from pipelines.cohort.task import run_patient  # torch and its like take seconds
 

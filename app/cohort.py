@@ -1,0 +1,219 @@
+"""``avatar cohort``: many studies in one go."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from app.options import DEFAULT_STORE, JsonOption, StoreOption
+from data.errors import StudyError
+
+if TYPE_CHECKING:
+    from pipelines.cohort.run import Finished
+    from pipelines.cohort.run import Progress as RunProgress
+
+app = typer.Typer(help="Many studies in one go: run, go on, sum up.", no_args_is_help=True)
+out, err = Console(), Console(stderr=True)
+SOME_FAILED = 1
+INTERRUPTED = 130
+SHOWN_FAILURES = 5
+
+ConfigArgument = Annotated[Path, typer.Argument(help="COHORT.yaml: where the studies are.")]
+RetryOption = Annotated[
+    bool, typer.Option("--retry-failed", help="Also those whose input was to blame.")
+]
+ResumeOption = Annotated[
+    bool,
+    typer.Option(
+        "--resume/--no-resume", help="Leave out whose inputs are as they were, by their digests."
+    ),
+]
+
+
+@app.command("run")
+def run_(
+    config: ConfigArgument,
+    store: StoreOption = DEFAULT_STORE,
+    resume: ResumeOption = True,
+    retry_failed: RetryOption = False,
+    why: Annotated[
+        bool, typer.Option("--why", help="Only tell what would be run, and why.")
+    ] = False,
+    only: Annotated[
+        str | None, typer.Option(help="Stop each patient after this step: scan, tissue ...")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; by cores and memory without.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run all studies of a cohort; the same command goes on after any kind of stop.
+
+    Exit code 1 where some patients failed, 2 where nothing could be run, 130 where it was stopped.
+    """
+    from pipelines.cohort.config import read_cohort_config
+    from pipelines.cohort.run import plan, run_cohort
+
+    if why:
+        _why(
+            [
+                (p.study.patient, p.why)
+                for p in plan(
+                    read_cohort_config(config), config.parent, store, resume=resume, retry_failed=retry_failed
+                )
+            ],
+            as_json=as_json,
+        )  # fmt: skip
+        return
+    with _stoppable() as asked, Live(console=err, refresh_per_second=4, transient=True) as live:
+
+        def shown(progress: RunProgress) -> None:
+            live.update(_progress(progress, asked()))
+
+        found = run_cohort(
+            config, store, resume=resume, retry_failed=retry_failed, until=only, workers=workers,
+            on_change=shown, is_asked_to_stop=asked,
+        )  # fmt: skip
+    if as_json:
+        typer.echo(json.dumps(_told(found), indent=1))
+    else:
+        _summary(found)
+    if found.stopped:
+        err.print(Text(f"stopped: {found.stopped}", "yellow"), soft_wrap=True)
+        raise typer.Exit(
+            INTERRUPTED if "asked" in found.stopped or "interrupted" in found.stopped else 2
+        )
+    if found.failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+@contextmanager
+def _stoppable() -> Iterator[Callable[[], int]]:
+    """Counts Ctrl-C: the first lets the patients in hand finish, the second does not."""
+    count = 0
+
+    def asked(*_: object) -> None:
+        nonlocal count
+        count += 1
+
+    before = signal.signal(signal.SIGINT, asked), signal.signal(signal.SIGTERM, asked)
+    try:
+        yield lambda: count
+    finally:
+        signal.signal(signal.SIGINT, before[0])
+        signal.signal(signal.SIGTERM, before[1])
+
+
+def _why(rows: list[tuple[str, str]], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps([{"patient": p, "why": why} for p, why in rows], indent=1))
+        return
+    table = Table("patient", "is run because it")
+    for patient, why in rows:
+        if why:
+            table.add_row(escape(patient), escape(why))
+    out.print(table)
+    out.print(f"{sum(bool(why) for _, why in rows)} of {len(rows)} patients would be run")
+
+
+def _progress(shown: RunProgress, asked: int) -> RenderableType:
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}")
+    )  # fmt: skip
+    finished = shown.done + shown.failed
+    pace = (
+        "" if not finished else f"{60 * finished / max(shown.seconds, 1e-9):.1f} patients a minute"
+    )
+    left = "" if shown.seconds_left is None else f"{pace}, {_clock(shown.seconds_left)} left"
+    bar.add_task(shown.name, total=shown.total, completed=finished, left=left)
+    parts: list[RenderableType] = [bar]
+    table = Table("step", "computed", "s each", "in hand", box=None, pad_edge=False)
+    running = list(shown.running.values())
+    for step in dict.fromkeys([*shown.steps, *running]):
+        count = shown.steps.get(step, 0)
+        each = f"{shown.step_seconds.get(step, 0.0) / count:.1f}" if count else ""
+        table.add_row(step, str(count), each, str(running.count(step) or ""))
+    if table.row_count:
+        parts.append(table)
+    words = f"{shown.done} done, {shown.failed} failed, {shown.kept} kept; {shown.workers} workers"
+    parts.append(Text(words, "dim"))
+    for patient, error in shown.failures[-SHOWN_FAILURES:]:
+        parts.append(Text.assemble((f"{patient}: ", "red"), error))
+    if asked:
+        what = f"finishing {len(shown.running)} patients; Ctrl-C again stops at once"
+        parts.append(Text(what, "yellow"))
+    return Group(*parts)
+
+
+def _clock(seconds: float) -> str:
+    minutes, left = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {left:02d} s"
+
+
+def _told(found: Finished) -> dict[str, object]:
+    return {
+        "run": str(found.run),
+        "patients": len(found.records),
+        "done": sum(record.status == "done" for record in found.records),
+        "failed": [
+            record.model_dump(include={"patient", "fault", "error"}) for record in found.failed
+        ],
+        "recomputed": found.recomputed,
+        "workers": found.workers,
+        "seconds": round(found.seconds, 2),
+        "stopped": found.stopped,
+    }
+
+
+def _summary(found: Finished) -> None:
+    done = sum(record.status == "done" for record in found.records)
+    if found.failed:
+        table = Table(
+            "patient", "fault", "what and what to do", title=f"{len(found.failed)} failed"
+        )
+        for record in found.failed:
+            table.add_row(escape(record.patient), record.fault, escape(record.error))
+        out.print(table)
+    out.print(
+        f"{done} of {len(found.records)} patients have their avatar; {found.recomputed} were run now, by "
+        f"{found.workers} workers in {_clock(found.seconds)}"
+    )
+    out.print(escape(str(found.run)), soft_wrap=True, highlight=False)
+
+
+@app.command("task")
+def task_(
+    config: ConfigArgument,
+    patient: Annotated[list[str], typer.Argument(help="As 'run --why' calls them.")],
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Single patients of a cohort, in this process, as on a cluster; failures are in their records."""
+    from pipelines.cohort.config import read_cohort_config
+    from pipelines.cohort.discover import discover
+    from pipelines.cohort.records import run_folder
+    from pipelines.cohort.task import run_patient
+
+    told = read_cohort_config(config)
+    run = run_folder(store, told.name)
+    found = {study.patient: study for study in discover(told, config.parent, run)}
+    unknown = [name for name in patient if name not in found]
+    if unknown:
+        raise StudyError(
+            f"{config}: has no patient {unknown[0]!r}; 'avatar cohort run --why' lists them"
+        )
+    for name in patient:
+        record = run_patient(found[name], told, store, run)
+        out.print(escape(f"{name}: {record.error or record.status}"), soft_wrap=True)
