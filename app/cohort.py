@@ -86,10 +86,11 @@ def run_(
             config, store, resume=resume, retry_failed=retry_failed, until=only, workers=workers,
             on_change=shown, is_asked_to_stop=asked,
         )  # fmt: skip
+    report = _sum_up(config, store)
     if as_json:
-        typer.echo(json.dumps(_told(found), indent=1))
+        typer.echo(json.dumps(_told(found) | {"report": str(report)}, indent=1))
     else:
-        _summary(found)
+        _summary(found, report)
     if found.stopped:
         err.print(Text(f"stopped: {found.stopped}", "yellow"), soft_wrap=True)
         raise typer.Exit(
@@ -178,7 +179,7 @@ def _told(found: Finished) -> dict[str, object]:
     }
 
 
-def _summary(found: Finished) -> None:
+def _summary(found: Finished, report: Path) -> None:
     done = sum(record.status == "done" for record in found.records)
     if found.failed:
         table = Table(
@@ -191,7 +192,36 @@ def _summary(found: Finished) -> None:
         f"{done} of {len(found.records)} patients have their avatar; {found.recomputed} were run now, by "
         f"{found.workers} workers in {_clock(found.seconds)}"
     )
-    out.print(escape(str(found.run)), soft_wrap=True, highlight=False)
+    out.print(escape(f"{report} and the tables beside it"), soft_wrap=True, highlight=False)
+
+
+def _sum_up(config: Path, store: Path) -> Path:
+    """The tables and the report of a run."""
+    from app.cohort_report import write_report
+    from data.store import AvatarStore
+    from pipelines.cohort.config import read_cohort_config
+    from pipelines.cohort.records import records_of, run_folder
+    from pipelines.cohort.table import step_table, sum_up
+
+    told = read_cohort_config(config)
+    run = run_folder(store, told.name)
+    with AvatarStore(store) as opened, Progress(console=err, transient=True) as bar:
+        task = bar.add_task("table", total=None)
+
+        def shown(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        summed = sum_up(run, told, opened, on_step=shown)
+        bar.update(task, description="report")
+        return write_report(
+            run, told.name, summed.table, step_table(records_of(run)), opened, on_step=shown
+        )
+
+
+@app.command("report")
+def report_(config: ConfigArgument, store: StoreOption = DEFAULT_STORE) -> None:
+    """Write the tables and the quality report of a run again, from the avatars and records as they are."""
+    out.print(escape(str(_sum_up(config, store))), soft_wrap=True, highlight=False)
 
 
 @app.command("task")

@@ -88,7 +88,7 @@ def serve(pipe: Connection) -> None:
         try:
             job: Job = pipe.recv()
         except EOFError:
-            return
+            os._exit(0)  # all is written; taking torch down takes seconds
         try:
             told: PatientRecord | Refused = run_patient(
                 job.study, job.config, job.store, job.run,

@@ -1,0 +1,93 @@
+"""The quality report of a cohort: one page that needs nothing but a browser."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, select_autoescape
+
+from app.pictures import thumbnail
+from data.errors import StoreError
+from data.files import replace_atomically
+from data.store import AvatarStore
+
+REPORT = "quality.html"
+SHOWN = {
+    "age_years": ("age", "years", 0), "sex": ("sex", "", None), "grade": ("grade", "", None),
+    "volume_wt_ml": ("whole tumor", "mL", 1), "volume_et_ml": ("enhancing", "mL", 1),
+    "survival_median_months": ("median survival (model)", "months", 0),
+}  # fmt: skip
+
+
+def write_report(
+    run: Path,
+    name: str,
+    table: pd.DataFrame,
+    steps: pd.DataFrame,
+    store: AvatarStore,
+    *,
+    on_step: Callable[[int, int], None] = lambda done, total: None,
+) -> Path:
+    """Failures first, then flagged patients and outliers, then all, each with a picture.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    rows = [_shown(row) for row in table.to_dict("records")]
+    for number, row in enumerate(rows):
+        row["picture"] = _picture(store, row) if row["status"] == "done" else None
+        on_step(number + 1, len(rows))
+    rows.sort(key=lambda row: (row["status"] != "failed", not (row["flags"] or row["outlier"])))
+    page = Environment(
+        loader=PackageLoader("app", "templates"), autoescape=select_autoescape()
+    ).get_template("quality.html")
+    content = page.render(
+        name=name, rows=rows, columns=SHOWN, steps=steps.to_dict("records"), in_silico=_in_silico(table)
+    )  # fmt: skip
+    path = run / REPORT
+    try:
+        replace_atomically(path, content.encode())
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written ({error.strerror})") from error
+    return path
+
+
+def _in_silico(table: pd.DataFrame) -> bool:
+    return "origin" in table and bool((table["origin"] == "in-silico").any())
+
+
+def _shown(row: dict[Any, Any]) -> dict[str, Any]:
+    """Plain values, with words for the columns of the page."""
+    known = {str(k): None if _unknown(v) else v for k, v in row.items()}
+    cells = []
+    for column, (_, unit, digits) in SHOWN.items():
+        value = known.get(column)
+        words = (
+            "not known"
+            if value is None
+            else value
+            if digits is None
+            else f"{value:.{digits}f} {unit}"
+        )
+        cells.append(words)
+    return {"flags": None, "outlier": None, "diagnosis": None} | known | {"cells": cells}
+
+
+def _unknown(value: object) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _picture(store: AvatarStore, row: dict[str, Any]) -> str | None:
+    """Of the last scan's first sequence; None where a file of it is damaged, which 'store check' tells."""
+    scan = store.get(row["avatar"]).latest_scan
+    if scan is None:
+        return None
+    try:
+        image = store.volume(next(iter(scan.sequences.values())))
+        return thumbnail(image, store.volume(scan.segmentation), scan.labels)
+    except StoreError:
+        return None

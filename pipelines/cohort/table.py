@@ -1,0 +1,278 @@
+"""A cohort as a table: one row for each patient, for the board, for statistics, and for other programs."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from data.avatar import Avatar
+from data.clinical import Markers
+from data.cohort import Covariate
+from data.errors import StoreError
+from data.files import replace_atomically, sha256_file
+from data.io.cohort import CohortFile, EventColumn, TimeColumn
+from data.prognosis import DAYS_PER_MONTH
+from data.provenance import versions_of
+from data.store import AvatarStore
+from pipelines.cohort.config import CohortConfig
+from pipelines.cohort.records import PatientRecord, records_of, shared_inputs
+
+TABLE, DICTIONARY, MANIFEST, OMOP = "cohort.parquet", "survival.yaml", "manifest.json", "omop"
+OUTLIER = 3.5
+"""Modified z-score from which a value is told as an outlier (Iglewicz and Hoaglin 1993)."""
+LOOKED_AT = ("volume_wt_ml", "volume_tc_ml", "volume_et_ml", "age_years", "mutations_per_mb")
+TOLD_MONTHS = 12.0
+GENDERS = {"male": 8507, "female": 8532}
+"""OMOP's standard concepts."""
+
+
+def row_of(record: PatientRecord, avatar: Avatar | None) -> dict[str, Any]:
+    """One patient; what is not known is None."""
+    row: dict[str, Any] = {
+        "patient": record.patient, "avatar": record.avatar or None, "status": record.status,
+        "fault": record.fault, "error": record.error or None, "source": record.source,
+        "sha256": record.sha256 or None, "seconds": sum(s.seconds for s in record.steps),
+        "peak_mb": max((s.peak_mb for s in record.steps), default=None),
+    }  # fmt: skip
+    if avatar is None:
+        return row
+    told, scan = avatar.record, avatar.latest_scan
+    row |= {
+        "site": avatar.site, "origin": avatar.origin, "age_years": told.age_years, "sex": told.sex,
+        "grade": None if told.grade is None else f"G{told.grade}", "kps": told.kps,
+        "diagnosis": avatar.diagnosis.title if avatar.diagnosis else told.diagnosis,
+        "prior_class": avatar.prior_class, "scans": len(avatar.scans),
+    }  # fmt: skip
+    if scan is not None:
+        row |= {f"volume_{m.region.lower()}_ml": m.volume_ml for m in scan.measurements}
+        whole = scan.measured("WT")
+        row |= {
+            "laterality": whole.laterality if whole else None, "segmenter": scan.segmenter,
+            "signed_by": scan.signed_by, "flags": "; ".join(flag.finding for flag in scan.flags) or None,
+            "agreement_wt": scan.agreement.get("WT"),
+        }  # fmt: skip
+    for name in Markers.model_fields:
+        state = getattr(told.markers, name)
+        row[f"marker_{name}"] = None if state == "untested" else state
+    burden = avatar.burden
+    row["mutations_per_mb"] = burden.mutations.per_mb if burden and burden.mutations else None
+    row |= _survival(avatar)
+    for forecast in avatar.forecasts:
+        days = forecast.progression_days[1]
+        row[f"progression_days_{forecast.regimen}"] = days
+    days = told.followup_days
+    row["followup_months"] = None if days is None else days / DAYS_PER_MONTH
+    row["vital_status"] = told.vital_status
+    return row
+
+
+def _survival(avatar: Avatar) -> dict[str, Any]:
+    """The model's median, and survival at a landmark with its band."""
+    told = avatar.survival
+    if told is None:
+        return {}
+    found: dict[str, Any] = {
+        "survival_model": told.model,
+        "survival_median_months": told.median_months,
+    }
+    band = told.survival
+    for name, curve in (("", band.median), ("_low", band.lower), ("_high", band.upper)):
+        found[f"survival_12_months{name}"] = float(np.interp(TOLD_MONTHS, told.months, curve))
+    return found
+
+
+def with_outliers(table: pd.DataFrame) -> pd.DataFrame:
+    """With a column that names what of a patient is far from the others' (modified z-score above 3.5)."""
+    words: list[list[str]] = [[] for _ in range(len(table))]
+    for column in (name for name in LOOKED_AT if name in table):
+        values = table[column].astype(float).to_numpy()
+        scale = np.log1p(values) if column.startswith("volume") else values
+        middle = np.nanmedian(scale) if np.isfinite(scale).any() else np.nan
+        spread = np.nanmedian(np.abs(scale - middle)) if np.isfinite(scale).any() else np.nan
+        if not spread > 0:
+            continue
+        z = 0.6745 * (scale - middle) / spread
+        for n in np.flatnonzero(np.abs(z) > OUTLIER):
+            words[n].append(f"{column} {values[n]:.4g}")
+    told = pd.Series([", ".join(found) or None for found in words], table.index, dtype=object)
+    return table.assign(outlier=told)
+
+
+@dataclass(frozen=True)
+class Summed:
+    """A cohort's files.
+
+    Args:
+        table: one row for each patient.
+        dictionary: for 'avatar survival', where outcomes are known; else None.
+    """
+
+    table: pd.DataFrame
+    folder: Path
+    dictionary: Path | None
+
+
+def sum_up(
+    run: Path,
+    config: CohortConfig,
+    store: AvatarStore,
+    *,
+    on_step: Callable[[int, int], None] = lambda done, total: None,
+) -> Summed:
+    """Write a run's table, its data dictionary, its manifest, and tables in the manner of OMOP.
+
+    Raises:
+        StoreError: they cannot be written, or an avatar is damaged.
+    """
+    records = records_of(run)
+    rows = []
+    for number, record in enumerate(records.values()):
+        avatar = store.get(record.avatar) if record.status == "done" else None
+        rows.append(row_of(record, avatar))
+        on_step(number + 1, len(records))
+    table = with_outliers(pd.DataFrame(rows))
+    content = io.BytesIO()
+    table.to_parquet(content, index=False)
+    dictionary = _dictionary(table, config.name)
+    try:
+        replace_atomically(run / TABLE, content.getvalue())
+        if dictionary is not None:
+            words = yaml.safe_dump(
+                dictionary.model_dump(mode="json", exclude_defaults=True), sort_keys=False, allow_unicode=True
+            )  # fmt: skip
+            replace_atomically(run / DICTIONARY, words.encode())
+        for name, part in omop(table).items():
+            replace_atomically(run / OMOP / f"{name}.csv", part.to_csv(index=False).encode())
+        replace_atomically(run / MANIFEST, _manifest(run, config, store, records).encode())
+    except OSError as error:
+        raise StoreError(
+            f"{run}: cannot be written ({error.strerror}); make room and run it again"
+        ) from error
+    return Summed(table, run, None if dictionary is None else run / DICTIONARY)
+
+
+def _dictionary(table: pd.DataFrame, name: str) -> CohortFile | None:
+    """Covariates by modality, so that 'avatar survival modalities' tells what the volumes add."""
+    if "followup_months" not in table or table["followup_months"].notna().sum() == 0:
+        return None
+    kinds: dict[str, Covariate] = {
+        "age_years": Covariate(kind="number", unit="years", label="age", modality="clinical"),
+        "sex": Covariate(kind="category", label="sex", modality="clinical"),
+        "grade": Covariate(kind="category", label="grade", modality="clinical"),
+        "kps": Covariate(kind="number", label="KPS", modality="clinical"),
+    }
+    for column in table:
+        key = str(column)
+        if key.startswith("marker_"):
+            label = key.removeprefix("marker_").replace("_", " ")
+            kinds[key] = Covariate(kind="category", label=label, modality="molecular")
+        if key.startswith("volume_"):
+            region = key.split("_")[1].upper()
+            kinds[key] = Covariate(
+                kind="number", unit="mL", label=f"{region} volume", modality="imaging"
+            )
+    usable = {key: kind for key, kind in kinds.items() if key in table and table[key].nunique() > 1}
+    if not usable:
+        return None
+    return CohortFile(
+        name=name, file=Path(TABLE), id="patient", only={"status": "done"}, without_outcome="leave out",
+        time=TimeColumn(column="followup_months", unit="months", zero="diagnosis"),
+        event=EventColumn(column="vital_status", codes={"alive": 0, "dead": 1}, name="death"),
+        covariates=usable, source=f"avatars of the run {name}",
+    )  # fmt: skip
+
+
+def omop(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Tables with the columns of the OMOP Common Data Model 5.4.
+
+    Days are since diagnosis, as no date is known; a concept is 0 where the source's words are all there is.
+    """
+    done = table[table["status"] == "done"].reset_index(drop=True)
+    ids = done.index + 1
+    person = pd.DataFrame({
+        "person_id": ids, "gender_concept_id": [GENDERS.get(sex, 0) for sex in _column(done, "sex")],
+        "year_of_birth": None, "person_source_value": done["avatar"],
+        "gender_source_value": _column(done, "sex"),
+    })  # fmt: skip
+    condition = pd.DataFrame({
+        "condition_occurrence_id": ids, "person_id": ids, "condition_concept_id": 0,
+        "condition_start_day": 0, "condition_source_value": _column(done, "diagnosis"),
+    })  # fmt: skip
+    dead = done.index[pd.Series(_column(done, "vital_status")).eq("dead")]
+    months = pd.Series(_column(done, "followup_months"), dtype=float)
+    death = pd.DataFrame(
+        {"person_id": dead + 1, "death_day": (months[dead] * DAYS_PER_MONTH).round(1)}
+    )
+    units = {"age_years": "years", "kps": "%", "mutations_per_mb": "per megabase"}
+    units |= {str(c): "mL" for c in done if str(c).startswith("volume_")}
+    measured = [_measured(done, column, unit) for column, unit in units.items() if column in done]
+    measurement = pd.concat(measured, ignore_index=True) if measured else pd.DataFrame()
+    observed = [
+        _observed(done, str(c)) for c in done if str(c).startswith("marker_") or c == "grade"
+    ]
+    observation = pd.concat(observed, ignore_index=True) if observed else pd.DataFrame()
+    for frame, key in ((measurement, "measurement_id"), (observation, "observation_id")):
+        frame.insert(0, key, range(1, len(frame) + 1))
+    return {
+        "person": person, "condition_occurrence": condition, "death": death, "measurement": measurement,
+        "observation": observation,
+    }  # fmt: skip
+
+
+def _column(table: pd.DataFrame, name: str) -> list[Any]:
+    return table[name].tolist() if name in table else [None] * len(table)
+
+
+def _measured(done: pd.DataFrame, column: str, unit: str) -> pd.DataFrame:
+    known = done[column].dropna()
+    return pd.DataFrame({
+        "person_id": known.index + 1, "measurement_concept_id": 0, "measurement_source_value": column,
+        "value_as_number": known.to_numpy(), "unit_source_value": unit,
+    })  # fmt: skip
+
+
+def _observed(done: pd.DataFrame, column: str) -> pd.DataFrame:
+    known = done[column].dropna()
+    return pd.DataFrame({
+        "person_id": known.index + 1, "observation_concept_id": 0, "observation_source_value": column,
+        "value_as_string": known.to_numpy(),
+    })  # fmt: skip
+
+
+def _manifest(
+    run: Path, config: CohortConfig, store: AvatarStore, records: Mapping[str, PatientRecord]
+) -> str:
+    """What everything was made of, and what each step took."""
+    files = [run / TABLE, run / DICTIONARY, *sorted((run / OMOP).glob("*.csv"))]
+    told = {
+        "config": config.model_dump(mode="json"),
+        "inputs": shared_inputs(config, store),
+        "versions": versions_of("cancer-avatars", "torch", "openvino", "numpy", "numba", "pandas"),
+        "outputs": {str(f.relative_to(run)): sha256_file(f) for f in files if f.exists()},
+        "steps": step_table(records).to_dict("records"),
+        "patients": [record.model_dump(mode="json") for record in records.values()],
+    }
+    return json.dumps(told, indent=1, sort_keys=True)
+
+
+def step_table(records: Mapping[str, PatientRecord]) -> pd.DataFrame:
+    """Of each step how often it was computed, seconds and peak memory; in the order of a run."""
+    taken = pd.DataFrame(
+        [step.model_dump() for record in records.values() for step in record.steps],
+        columns=["step", "seconds", "cpu_seconds", "peak_mb"],
+    )
+    grouped = taken.groupby("step", sort=False)
+    return pd.DataFrame({
+        "computed": grouped.size(), "seconds_median": grouped["seconds"].median().round(2),
+        "seconds_p95": grouped["seconds"].quantile(0.95).round(2),
+        "seconds_all": grouped["seconds"].sum().round(1),
+        "cpu_seconds_all": grouped["cpu_seconds"].sum().round(1), "peak_mb": grouped["peak_mb"].max(),
+    }).reset_index()  # fmt: skip
