@@ -224,6 +224,28 @@ def report_(config: ConfigArgument, store: StoreOption = DEFAULT_STORE) -> None:
     out.print(escape(str(_sum_up(config, store))), soft_wrap=True, highlight=False)
 
 
+@app.command("simulate")
+def simulate_(
+    folder: Annotated[Path, typer.Argument(help="Of the new cohort.")],
+    n: Annotated[int, typer.Option("--n", min=1, help="Patients.")] = 20,
+    seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 1,
+    spacing: Annotated[int, typer.Option(help="Voxels of the scans: 1 or 2 mm.")] = 2,
+) -> None:
+    """In-silico patients with scans, variants, records and outcomes, and the truth of them."""
+    from pipelines.insilico_cohort import TRUTH, write_insilico_cohort
+
+    with Progress(console=err, transient=True) as bar:
+        task = bar.add_task("patients", total=n)
+        path = write_insilico_cohort(
+            folder, n, seed=seed, spacing_mm=spacing,
+            on_step=lambda done, total: bar.update(task, completed=done),
+        )  # fmt: skip
+    out.print(
+        f"avatar cohort run {path}   runs them; {folder / TRUTH} has what is true of them",
+        soft_wrap=True, highlight=False,
+    )  # fmt: skip
+
+
 @app.command("task")
 def task_(
     config: ConfigArgument,

@@ -61,7 +61,7 @@ def write_insilico_study(folder: Path) -> Path:
     """
     atlas = load_sri24()
     rng = np.random.default_rng(SEED)
-    fine = _anatomy(atlas.white, atlas.grey, atlas.csf)
+    fine = anatomy_of(atlas.white, atlas.grey, atlas.csf)
     white, grey, csf = (
         np.asarray(zoom(m, 1 / COARSE, order=1)) for m in (fine.white, fine.grey, fine.csf)
     )
@@ -97,7 +97,7 @@ def write_followed_study(folder: Path) -> Path:
     atlas = load_sri24()
     rng = np.random.default_rng(FOLLOWED_SEED)
     prior = twin_prior("glioblastoma")
-    fine = _anatomy(atlas.white, atlas.grey, atlas.csf)
+    fine = anatomy_of(atlas.white, atlas.grey, atlas.csf)
     patient = grow_patient(
         coarsened(fine, COARSE), prior, FOLLOWED_DAYS, rng, detected_mm3=FOLLOWED_MM3
     )
@@ -137,7 +137,8 @@ def _labels_of(visit: Visit, anatomy: Anatomy) -> NDArray[np.uint8]:
     return np.where(deep, CORE, labels).astype(np.uint8)
 
 
-def _anatomy(white: Volume, grey: Volume, csf: Volume) -> Anatomy:
+def anatomy_of(white: Volume, grey: Volume, csf: Volume) -> Anatomy:
+    """The atlas's tissue maps as a head, RAS+."""
     maps = [np.array(v.reoriented("RAS").array, np.float32) for v in (white, grey, csf)]
     return Anatomy(maps[0], maps[1], maps[2], white.reoriented("RAS").spacing_mm)
 

@@ -28,6 +28,8 @@ from pipelines.cohort.records import PatientRecord, records_of, shared_inputs
 TABLE, DICTIONARY, MANIFEST, OMOP = "cohort.parquet", "survival.yaml", "manifest.json", "omop"
 OUTLIER = 3.5
 """Modified z-score from which a value is told as an outlier (Iglewicz and Hoaglin 1993)."""
+FEWEST = 10
+"""Patients of whom a value is known, below which nobody is told to be an outlier."""
 LOOKED_AT = ("volume_wt_ml", "volume_tc_ml", "volume_et_ml", "age_years", "mutations_per_mb")
 TOLD_MONTHS = 12.0
 GENDERS = {"male": 8507, "female": 8532}
@@ -94,6 +96,8 @@ def with_outliers(table: pd.DataFrame) -> pd.DataFrame:
     words: list[list[str]] = [[] for _ in range(len(table))]
     for column in (name for name in LOOKED_AT if name in table):
         values = table[column].astype(float).to_numpy()
+        if np.isfinite(values).sum() < FEWEST:
+            continue
         scale = np.log1p(values) if column.startswith("volume") else values
         middle = np.nanmedian(scale) if np.isfinite(scale).any() else np.nan
         spread = np.nanmedian(np.abs(scale - middle)) if np.isfinite(scale).any() else np.nan

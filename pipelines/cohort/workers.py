@@ -83,7 +83,6 @@ def serve(pipe: Connection) -> None:
     sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115  # of libraries that print
     from pipelines.cohort.task import run_patient  # torch and its like take seconds
 
-    pipe.send(None)
     while True:
         try:
             job: Job = pipe.recv()
@@ -103,8 +102,6 @@ def _die_with_parent() -> None:
     """A worker whose driver was killed would go on beside the next run's (Linux: prctl PR_SET_PDEATHSIG)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-        if os.getppid() == 1:
-            os.kill(os.getpid(), signal.SIGKILL)
 
 
 @dataclass
@@ -146,6 +143,8 @@ class Worker:
 class Workers:
     """As many processes as are asked for; one that dies is replaced when there is something to do.
 
+    They are forked from a server that has loaded torch and its like once, so that a new one is there at once.
+
     Args:
         count: of processes.
         threads: that each computes with.
@@ -155,7 +154,8 @@ class Workers:
     def __init__(self, count: int, threads: int, budgets: Budgets) -> None:
         self.count, self.threads, self.budgets = count, threads, budgets
         self._workers: list[Worker] = []
-        self._context = get_context("spawn")
+        self._context = get_context("forkserver")
+        self._context.set_forkserver_preload(["pipelines.cohort.task"])
 
     @property
     def busy(self) -> list[Worker]:
@@ -199,9 +199,6 @@ class Workers:
         try:
             while worker.pipe.poll():
                 said = worker.pipe.recv()
-                if said is None:
-                    worker.since = time.monotonic()
-                    continue
                 told.append((job, said))
                 if isinstance(said, Begun):
                     worker.step, worker.since = said.step, time.monotonic()
