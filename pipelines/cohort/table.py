@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -217,12 +217,10 @@ def omop(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     )
     units = {"age_years": "years", "kps": "%", "mutations_per_mb": "per megabase"}
     units |= {str(c): "mL" for c in done if str(c).startswith("volume_")}
-    measured = [_measured(done, column, unit) for column, unit in units.items() if column in done]
-    measurement = pd.concat(measured, ignore_index=True) if measured else pd.DataFrame()
-    observed = [
+    measurement = _together(_measured(done, c, unit) for c, unit in units.items() if c in done)
+    observation = _together(
         _observed(done, str(c)) for c in done if str(c).startswith("marker_") or c == "grade"
-    ]
-    observation = pd.concat(observed, ignore_index=True) if observed else pd.DataFrame()
+    )
     for frame, key in ((measurement, "measurement_id"), (observation, "observation_id")):
         frame.insert(0, key, range(1, len(frame) + 1))
     return {
@@ -233,6 +231,11 @@ def omop(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def _column(table: pd.DataFrame, name: str) -> list[Any]:
     return table[name].tolist() if name in table else [None] * len(table)
+
+
+def _together(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    known = [part for part in parts if len(part)]
+    return pd.concat(known, ignore_index=True) if known else pd.DataFrame()
 
 
 def _measured(done: pd.DataFrame, column: str, unit: str) -> pd.DataFrame:

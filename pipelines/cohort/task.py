@@ -134,8 +134,8 @@ def run_patient(
         with AvatarStore(store_folder) as store:
             study = taken_in(_without_an_old_copy(study, run), config, run)
             inputs |= inputs_of(study, config, store)
-            folder = study.folder
-            assert folder is not None  # noqa: S101  # it was taken in
+            if (folder := study.folder) is None:
+                raise StudyError(f"{study.source}: has no study folder")
             name = read_study(folder).patient_id
             _claim(run, name, study)
             with told_what_begins(watch.begins):
@@ -150,7 +150,8 @@ def run_patient(
         fault = _fault(error)
         if not inputs:
             inputs |= refused(error)
-        return made("failed", fault=fault, error=str(error))
+        named = str(study.source) in str(error) or str(study.folder) in str(error)
+        return made("failed", fault=fault, error=f"{'' if named else f'{study.source}: '}{error}")
     except MemoryError:
         sentence = f"{study.source}: there was not enough memory; give the cohort fewer workers"
         return made("failed", fault="budget", error=sentence)

@@ -1,0 +1,514 @@
+"""Cohorts in batch: good and broken studies, going on, budgets, stops, full disks, and killed processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+import yaml
+from cohorts import SIDE, write_cohort, write_patient
+from typer.testing import CliRunner
+
+from app.cli import app
+from data.errors import StudyError
+from data.io.cohort import read_cohort
+from data.store import AvatarStore
+from data.store.check import check_store
+from pipelines.cohort.config import CohortConfig, read_cohort_config
+from pipelines.cohort.discover import discover
+from pipelines.cohort.records import PatientRecord, StepTaken, records_of, run_folder
+from pipelines.cohort.run import plan, run_cohort
+from pipelines.cohort.table import omop, row_of, step_table, with_outliers
+from pipelines.cohort.workers import how_many
+
+SLOW = [pytest.mark.slow, pytest.mark.xdist_group("cohort")]
+
+
+def avatar_command(*words):
+    return [sys.executable, "-m", "app.cli", *map(str, words)]
+
+
+def digests(folder):
+    with AvatarStore(folder) as store:
+        return store.digests()
+
+
+def whys(path, store, **more):
+    planned = plan(read_cohort_config(path), path.parent, store, **more)
+    return {one.study.patient: one.why for one in planned}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Twelve patients, run undisturbed."""
+    folder = tmp_path_factory.mktemp("cohort")
+    path = write_cohort(folder, 12)
+    found = run_cohort(path, folder / "store", workers=2)
+    return path, folder / "store", found
+
+
+# What 'avatar cohort run' does
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("cohort")
+def test_all_patients_have_their_avatars_and_their_steps_are_counted(finished):
+    _, store, found = finished
+    assert (len(found.records), found.failed, found.stopped) == (12, (), "")
+    assert digests(store) == {r.avatar: r.sha256 for r in found.records}
+    table = step_table({r.patient: r for r in found.records}).set_index("step")
+    assert list(table.index) == ["ingest", "scan", "annotate", "assemble"]
+    assert (table["computed"] == 12).all()
+    assert table["peak_mb"].between(100, 6000).all()
+    progress = json.loads((found.run / "progress.json").read_text())
+    assert (progress["state"], progress["done"]) == ("finished", 12)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("cohort")
+def test_a_finished_cohort_is_not_computed_again(finished):
+    path, store, _ = finished
+    before = {p: p.stat().st_mtime_ns for p in (store / "runs" / "small" / "patients").iterdir()}
+    again = run_cohort(path, store)
+    assert again.recomputed == 0
+    assert len(again.records) == 12
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+    assert set(whys(path, store).values()) == {""}
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("cohort")
+def test_only_what_changed_is_run_again_and_says_why(finished, tmp_path):
+    path, store, _ = finished
+    shutil.copytree(path.parent, tmp_path / "c")
+    path, store = tmp_path / "c" / path.name, tmp_path / "c" / "store"
+    record = path.parent / "studies" / "P03" / "record.yaml"
+    record.write_text(record.read_text().replace("age_years: 43", "age_years: 71"))
+    (store / "runs" / "small" / "patients" / "P04.json").unlink()
+    with AvatarStore(store) as opened:
+        other = opened.get("P05").model_copy(update={"prior_class": "another"})
+        opened.put(other)
+    found = whys(path, store)
+    assert found["P03"] == "changed: record.yaml"
+    assert found["P04"] == "was not run yet"
+    assert found["P05"] == "the avatar in the store is another one"
+    assert [p for p, why in found.items() if why] == ["P03", "P04", "P05"]
+    done = run_cohort(path, store, workers=1)
+    assert done.recomputed == 3
+    steps = {r.patient: [s.step for s in r.steps] for r in done.records}
+    assert "scan" not in steps["P03"]  # its images are the same
+    with AvatarStore(store) as opened:
+        assert opened.get("P03").record.age_years == 71
+    settings = yaml.safe_load(path.read_text()) | {"despite_flags": True}
+    path.write_text(yaml.safe_dump(settings))
+    assert set(whys(path, store).values()) == {"changed: settings"}
+
+
+# Broken studies
+
+
+def spoil_text(name, text):
+    return lambda folder: (folder / name).write_text(text)
+
+
+def spoil_volume(folder):
+    image = np.full((SIDE, SIDE, SIDE), np.nan, np.float32)
+    nib.save(nib.Nifti1Image(image, np.diag([2.0, 2, 2, 1])), folder / "t1c.nii.gz")
+
+
+def other_grid(folder):
+    nib.save(nib.Nifti1Image(np.ones((8, 8, 8), np.uint8), np.eye(4)), folder / "mask.nii.gz")
+
+
+def elsewhere(folder):
+    image = np.ones((8, 8, 8), np.int16)
+    nib.save(
+        nib.Nifti1Image(image, np.diag([2.0, 2, 2, 1]) + 1e5 * np.eye(4, k=3)),
+        folder / "flair.nii.gz",
+    )
+
+
+BROKEN = {
+    "a missing study.yaml": (lambda f: (f / "study.yaml").unlink(), "has no study.yaml"),
+    "no YAML": (spoil_text("study.yaml", "scans: ["), "study.yaml"),
+    "an unknown key": (spoil_text("study.yaml", "patient_id: X\nscan: []"), "study.yaml"),
+    "a patient id with spaces": (
+        lambda f: (f / "study.yaml").write_text((f / "study.yaml").read_text().replace("id: B", "id: x y ")),
+        "patient_id",
+    ),
+    "a missing image": (lambda f: (f / "flair.nii.gz").unlink(), "flair.nii.gz"),
+    "an empty image": (lambda f: (f / "t1c.nii.gz").write_bytes(b""), "t1c.nii.gz"),
+    "a truncated image": (lambda f: os.truncate(f / "t1c.nii.gz", 4000), "t1c.nii.gz"),
+    "an image of NaN": (spoil_volume, "t1c.nii.gz"),
+    "a mask on another grid": (other_grid, "mask.nii.gz"),
+    "a scan elsewhere": (elsewhere, "does not overlap the flair scan"),
+    "a record of somebody else": (spoil_text("record.yaml", "patient_id: other"), "record.yaml"),
+    "an impossible age": (spoil_text("record.yaml", "age_years: 400"), "record.yaml"),
+    "a VCF that is none": (spoil_text("calls.vcf", "hello"), "calls.vcf"),
+    "two scans of one day": (
+        lambda f: (f / "study.yaml").write_text(
+            yaml.safe_dump(yaml.safe_load((f / "study.yaml").read_text()) | {"scans": [
+                {"sequences": {"t1c": "t1c.nii.gz"}}, {"sequences": {"t1c": "t1c.nii.gz"}}]})
+        ), "same day",
+    ),
+    "an unknown network": (
+        lambda f: (f / "study.yaml").write_text((f / "study.yaml").read_text() + "segmenter: mystery\n"),
+        "mystery",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("cohort")
+def test_thirty_good_and_fifteen_broken_studies_are_thirty_avatars_and_fifteen_reasons(tmp_path):
+    path = write_cohort(tmp_path, 30)
+    for number, (what, (spoil, _)) in enumerate(BROKEN.items()):
+        more = {"variants": {"file": "calls.vcf"}} if "VCF" in what else {}
+        folder = write_patient(
+            tmp_path / "studies" / f"B{number:02d}", f"B{number:02d}", 100 + number, **more
+        )
+        spoil(folder)
+    store = tmp_path / "store"
+    ran = CliRunner().invoke(app, ["cohort", "run", str(path), "--store", str(store), "--json"])
+    assert ran.exit_code == 1, ran.output
+    told = json.loads(ran.stdout)
+    assert (told["patients"], told["done"], len(told["failed"])) == (45, 30, 15)
+    errors = {one["patient"]: one for one in told["failed"]}
+    for number, (what, (_, words)) in enumerate(BROKEN.items()):
+        one = errors[f"B{number:02d}"]
+        assert words in one["error"], what
+        assert f"B{number:02d}" in one["error"], what
+        assert one["fault"] == "input", what
+    assert len(digests(store)) == 30
+    report = Path(told["report"]).read_text()
+    assert all(f"<td>{patient}</td>" in report for patient in errors)
+    assert report.count("data:image/png") == 30
+    # what is broken stays so until it is changed, and then only that is run
+    assert set(whys(path, store).values()) == {""}
+    assert sum(bool(why) for why in whys(path, store, retry_failed=True).values()) == 15
+    write_patient(tmp_path / "studies" / "B05", "B05", 105)
+    assert [p for p, why in whys(path, store).items() if why] == ["B05"]
+    assert run_cohort(path, store, workers=1).recomputed == 1
+    assert len(digests(store)) == 31
+
+
+def test_one_patient_in_two_studies_is_run_neither_time(tmp_path):
+    path = write_cohort(tmp_path, 2)
+    shutil.copytree(tmp_path / "studies" / "P00", tmp_path / "studies" / "copy")
+    found = discover(read_cohort_config(path), tmp_path, tmp_path / "run")
+    assert [bool(study.error) for study in found] == [True, True, False]
+    assert "patient P00 is also in" in found[0].error
+
+
+# Where studies come from
+
+
+def test_a_manifest_names_files_and_its_mistakes_are_told_with_their_line(tmp_path):
+    folder = write_patient(tmp_path / "a", "A1", 1)
+    rows = [
+        "patient_id,t1c,flair,segmentation,record,site,day",
+        "A1,a/t1c.nii.gz,a/flair.nii.gz,a/mask.nii.gz,a/record.yaml,generic,0",
+        "x y,a/t1c.nii.gz,,,,,0",
+        "A2,a/t1c.nii.gz,,,,,soon",
+        "A3,a/none.nii.gz,,,,generic,",
+    ]
+    (tmp_path / "patients.csv").write_text("\n".join(rows))
+    config = CohortConfig(name="m", manifest=Path("patients.csv"))
+    found = {s.patient: s for s in discover(config, tmp_path, tmp_path / "run")}
+    assert found["A1"].folder == tmp_path / "run" / "studies" / "A1"
+    told = yaml.safe_load((found["A1"].folder / "study.yaml").read_text())
+    assert told["scans"][0]["sequences"]["t1c"] == str(folder / "t1c.nii.gz")
+    assert "line 3: 'x y' is no patient id" in found["x-y"].error
+    assert "line 4: day is 'soon'" in found["A2"].error
+    (tmp_path / "patients.csv").write_text("patient_id,T1\nA,x")
+    with pytest.raises(StudyError, match="the column 'T1' is not known"):
+        discover(config, tmp_path, tmp_path / "run")
+
+
+def test_a_bids_dataset_is_read_by_its_names_and_days_are_never_guessed(tmp_path):
+    names = {
+        "sub-01/anat/sub-01_T1w.nii.gz", "sub-01/anat/sub-01_ce-gd_T1w.nii.gz",
+        "sub-01/anat/sub-01_FLAIR.nii.gz",
+        "sub-02/ses-1/anat/sub-02_ses-1_T2w.nii.gz", "sub-02/ses-2/anat/sub-02_ses-2_T2w.nii.gz",
+        "sub-03/func/sub-03_bold.nii.gz",
+    }  # fmt: skip
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    config = CohortConfig(name="b", bids=Path())
+    found = {s.patient: s for s in discover(config, tmp_path, tmp_path / "run")}
+    told = yaml.safe_load((found["01"].folder / "study.yaml").read_text())
+    assert set(told["scans"][0]["sequences"]) == {"t1", "t1c", "flair"}
+    assert "2 sessions, and sub-02_sessions.tsv does not tell when each was" in found["02"].error
+    assert "has no image that is known" in found["03"].error
+    (tmp_path / "sub-02" / "sub-02_sessions.tsv").write_text(
+        "session_id\tacq_time\nses-1\t2020-03-01T10:00:00\nses-2\t2020-04-10T22:00:00\n"
+    )
+    found = {s.patient: s for s in discover(config, tmp_path, tmp_path / "run")}
+    told = yaml.safe_load((found["02"].folder / "study.yaml").read_text())
+    assert [scan["day"] for scan in told["scans"]] == [0.0, 40.5]
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("name: x", "name studies, a manifest, a bids folder or dicom"),
+        ("name: 'a b'\nstudies: [x]", "name"),
+        (
+            "name: x\nstudies: [x]\nbudgets: {steps: {draw: {minutes: 1}}}",
+            "there is no step 'draw'",
+        ),
+        ("name: x\nstudies: [x]\nworkers: 0", "workers"),
+        ("name: x\nstudies: [x]\nbudgets: {minutes: .nan}", "minutes"),
+        ("name: x\nstudies: [nothing/*]", "no study was found for x"),
+    ],
+)
+def test_a_cohort_file_that_breaks_a_rule_is_refused(tmp_path, text, match):
+    (tmp_path / "cohort.yaml").write_text(text)
+    with pytest.raises(StudyError, match=match):
+        run_cohort(tmp_path / "cohort.yaml", tmp_path / "store")
+
+
+def test_workers_are_as_many_as_cores_memory_and_patients_allow():
+    assert how_many(None, 1e-6, 4, 100) == 4
+    assert how_many(None, 1e6, 4, 100) == 1
+    assert how_many(7, 1e6, 4, 100) == 7
+    assert how_many(7, 1e-6, 4, 3) == 3
+
+
+# Budgets, stops, and what machines do
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("cohort")
+def test_a_step_over_its_budget_is_stopped_and_the_others_go_on(tmp_path):
+    path = write_cohort(
+        tmp_path, 3, budgets={"memory_gb": 6, "steps": {"scan": {"memory_gb": 6, "minutes": 1}}}
+    )
+    big = write_patient(tmp_path / "studies" / "P01", "P01", 1, side=SIDE)
+    image = np.zeros((700, 700, 700), np.int16)
+    nib.save(nib.Nifti1Image(image, np.diag([0.4, 0.4, 0.4, 1])), big / "t1c.nii.gz")
+    settings = yaml.safe_load(path.read_text())
+    settings["budgets"]["memory_gb"] = 1.2
+    path.write_text(yaml.safe_dump(settings))
+    found = {r.patient: r for r in run_cohort(path, tmp_path / "store", workers=1).records}
+    assert found["P01"].fault == "budget"
+    assert "over its budget of 1.2 GB; raise it under 'budgets'" in found["P01"].error
+    assert [found[p].status for p in ("P00", "P02")] == ["done", "done"]
+    assert whys(path, tmp_path / "store")["P01"].startswith("failed: ")
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("cohort")
+def test_a_step_that_was_asked_for_is_the_last_and_a_later_run_goes_on(tmp_path):
+    path = write_cohort(tmp_path, 2)
+    first = run_cohort(path, tmp_path / "store", until="scan", workers=1)
+    assert [r.status for r in first.records] == ["stopped", "stopped"]
+    assert [s.step for s in first.records[0].steps] == ["ingest", "scan"]
+    assert digests(tmp_path / "store") == {}
+    second = run_cohort(path, tmp_path / "store", workers=1)
+    assert "scan" not in [s.step for s in second.records[0].steps]
+    assert len(digests(tmp_path / "store")) == 2
+    with pytest.raises(StudyError, match="there is no step 'draw'"):
+        run_cohort(path, tmp_path / "store", until="draw")
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("cohort")
+def test_ctrl_c_finishes_what_is_in_hand_and_the_run_goes_on_later(tmp_path):
+    path = write_cohort(tmp_path, 8, side=144)
+    command = avatar_command("cohort", "run", path, "--store", tmp_path / "store", "--workers", 1)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    log = run_folder(tmp_path / "store", "small") / "patients"
+    deadline = time.monotonic() + 120
+    while len(list(log.glob("*.json"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    busy = subprocess.run(
+        avatar_command("cohort", "run", path, "--store", tmp_path / "store"), capture_output=True, text=True
+    )  # fmt: skip
+    assert busy.returncode == 2
+    assert "is being run already" in " ".join(busy.stderr.split())
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 130, told
+    assert "Traceback" not in told
+    before = digests(tmp_path / "store")
+    assert {r.status for r in records_of(log.parent).values()} == {"done"}
+    rest = run_cohort(path, tmp_path / "store", workers=1)
+    assert rest.recomputed == 8 - len(before)
+    assert {p: d for p, d in digests(tmp_path / "store").items() if p in before} == before
+    assert len(digests(tmp_path / "store")) == 8
+
+
+def small_disk(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", disk], capture_output=True
+    )
+    if done.returncode:
+        pytest.skip("this machine lets nobody mount a small disk")
+    return disk
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("cohort")
+def test_a_full_disk_stops_the_run_says_so_and_loses_nothing(finished, tmp_path):
+    path = write_cohort(tmp_path, 8)
+    disk = small_disk(tmp_path)
+    try:
+        ran = subprocess.run(
+            avatar_command("cohort", "run", path, "--store", disk / "store", "--workers", 1),
+            capture_output=True, text=True, timeout=300,
+        )  # fmt: skip
+        words = " ".join((ran.stdout + ran.stderr).split())
+        assert ran.returncode == 2, words
+        assert "Traceback" not in words
+        assert "No space left on device" in words or "the disk is full" in words
+        kept = digests(disk / "store")
+        with AvatarStore(disk / "store") as store:
+            bad = [f for f in check_store(store).findings if f.kind not in ("orphan", "leftover")]
+        assert bad == []
+        subprocess.run(["mount", "-o", "remount,size=200m", disk], check=True)
+        found = run_cohort(path, disk / "store", workers=1)
+        assert found.failed == ()
+        expected = digests(finished[1])
+        assert digests(disk / "store") == {p: expected[p] for p in sorted(expected)[:8]}
+        assert {p: expected[p] for p in kept} == kept
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("cohort")
+def test_a_store_that_cannot_be_written_says_so(tmp_path):
+    path = write_cohort(tmp_path, 1)
+    disk = small_disk(tmp_path)
+    try:
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        command = avatar_command("cohort", "run", path, "--store", disk / "store")
+        ran = subprocess.run(command, capture_output=True, text=True)
+        words = " ".join(ran.stderr.split())
+        assert ran.returncode == 2
+        assert "cannot be written" in words or "cannot be used as a store" in words
+        assert "Traceback" not in words
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("cohort")
+def test_fifty_kills_of_workers_and_drivers_change_no_byte(finished, tmp_path):
+    """Until all is done: a worker is killed now and then, and the driver every sixth time."""
+    reference_path, reference_store, _ = finished
+    shutil.copytree(reference_path.parent / "studies", tmp_path / "studies")
+    path = tmp_path / "cohort.yaml"
+    path.write_text(reference_path.read_text())
+    store, rng = tmp_path / "store", random.Random(7)
+    expected, kills, drivers, rounds = digests(reference_store), 0, 0, 0
+    command = avatar_command("cohort", "run", path, "--store", store, "--workers", 2)
+    deadline = time.monotonic() + 600
+    while time.monotonic() < deadline:
+        rounds += 1
+        process = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        finished_before = len(list((store / "runs" / "small" / "patients").glob("P*.json")))
+        while process.poll() is None:
+            time.sleep(rng.uniform(0.02, 0.25))
+            workers = _workers(process)
+            if kills >= 50 or not workers:
+                continue
+            kills += 1
+            if kills % 6 == 0:
+                drivers += 1
+                process.kill()
+                process.wait()
+            else:
+                _kill(rng.choice(workers))
+        done = len(list((store / "runs" / "small" / "patients").glob("P*.json")))
+        assert done >= finished_before
+        if process.returncode == 0 and kills < 50:  # all done: begin again in a new store
+            assert digests(store) == expected
+            shutil.rmtree(store)
+        elif process.returncode == 0:
+            break
+    assert kills >= 50, kills
+    assert drivers >= 8
+    assert digests(store) == expected
+    with AvatarStore(store) as opened, AvatarStore(reference_store) as reference:
+        for patient in expected:
+            assert opened.get(patient).to_json() == reference.get(patient).to_json()
+        assert [f for f in check_store(opened).findings if f.kind != "orphan"] == []
+    assert list(store.rglob(".tmp-*")) == []
+    assert all(r.status == "done" for r in records_of(store / "runs" / "small").values())
+    print(f"{kills} kills, {drivers} of them of the driver, in {rounds} rounds")
+
+
+def _workers(process):
+    """Processes with a job: the children of the fork server."""
+    try:
+        return [p for child in process.children() for p in child.children()]
+    except psutil.Error:
+        return []
+
+
+def _kill(process):
+    try:
+        process.kill()
+    except psutil.Error:
+        return
+
+
+# Tables
+
+
+def test_the_table_has_what_is_known_and_none_where_it_is_not(finished):
+    path, store, found = finished
+    ran = CliRunner().invoke(app, ["cohort", "report", str(path), "--store", str(store)])
+    assert ran.exit_code == 0, ran.output
+    table = pd.read_parquet(found.run / "cohort.parquet").set_index("patient")
+    with AvatarStore(store) as opened:
+        avatar = opened.get("P04")
+    assert table.loc["P04", "volume_wt_ml"] == avatar.latest_scan.measured("WT").volume_ml
+    assert table.loc["P04", "age_years"] == 44
+    assert table["marker_idh_mutation"].isna().all()
+    assert table.loc["P04", "sha256"] == digests(store)["P04"]
+    cohort, told = read_cohort(found.run / "survival.yaml")
+    assert (len(cohort), cohort.unit) == (12, "months")
+    assert told.covariates["volume_wt_ml"].modality == "imaging"
+    manifest = json.loads((found.run / "manifest.json").read_text())
+    assert len(manifest["patients"]) == 12
+    assert {s["step"] for s in manifest["steps"]} == {"ingest", "scan", "annotate", "assemble"}
+    assert "omop/person.csv" in manifest["outputs"]
+    person = pd.read_csv(found.run / "omop" / "person.csv")
+    assert set(person["gender_concept_id"]) == {8507, 8532}
+    measured = pd.read_csv(found.run / "omop" / "measurement.csv")
+    assert set(measured["unit_source_value"]) == {"years", "mL"}
+
+
+def test_outliers_need_ten_others_and_a_spread():
+    values = [30.0, 31, 29, 30, 32, 28, 30, 31, 29, 30, 900]
+    told = with_outliers(pd.DataFrame({"volume_wt_ml": values, "age_years": [50.0] * 11}))
+    assert told["outlier"].tolist() == [None] * 10 + ["volume_wt_ml 900"]
+    assert with_outliers(pd.DataFrame({"volume_wt_ml": values[-3:]}))["outlier"].isna().all()
+
+
+def test_a_failed_patient_has_a_row_and_no_row_in_omop():
+    failed = PatientRecord(patient="P", source="s", status="failed", fault="input", error="e")
+    table = pd.DataFrame([row_of(failed, None)])
+    assert table.loc[0, "error"] == "e"
+    assert len(omop(table)["person"]) == 0
+    taken = StepTaken(step="scan", seconds=1.0, cpu_seconds=0.5, peak_mb=10)
+    found = step_table({"P": failed.model_copy(update={"steps": (taken,)})})
+    assert found.to_dict("records")[0]["seconds_all"] == 1.0
