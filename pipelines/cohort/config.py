@@ -53,6 +53,7 @@ class CohortConfig(_Part):
         dicom: patterns of folders, zips and tars, each with one patient's DICOM.
         site: of the tumor, where a study.yaml does not say.
         workers: processes; by cores and memory without.
+        threads: of each worker; the cores divided among them without.
     """
 
     name: str = Field(pattern=NAME)
@@ -64,6 +65,7 @@ class CohortConfig(_Part):
     segmenter: str | None = None
     despite_flags: bool = False
     workers: int | None = Field(default=None, ge=1, le=256)
+    threads: int | None = Field(default=None, ge=1, le=256)
     budgets: Budgets = Budgets()
 
     @model_validator(mode="after")

@@ -226,7 +226,8 @@ class _Driver:
     def go(self, studies: list[FoundStudy], count: int, is_asked: Callable[[], int]) -> str:
         """Until all are finished; why not, where it ends before."""
         waiting = deque((study, 1) for study in studies)
-        workers = Workers(count, max(1, cores() // count), self.config.budgets)
+        threads = self.config.threads or max(1, cores() // count)
+        workers = Workers(count, threads, self.config.budgets)
         now = False
         try:
             while waiting or workers.busy:
