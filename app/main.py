@@ -47,6 +47,10 @@ pages = [
     st.Page(
         SCREENS / "research.py", title="Research", icon=":material/science:", url_path="research"
     ),
+    st.Page(
+        SCREENS / "cohort.py", title="Cohort", icon=":material/scatter_plot:", url_path="cohort"
+    ),
+    st.Page(SCREENS / "runs.py", title="Runs", icon=":material/play_circle:", url_path="runs"),
 ]
 page = st.navigation(pages, position="top")
 st.html(

@@ -1,7 +1,7 @@
 """One avatar as one file: a zip of its document, reviews, volumes and tables, signed by who wrote it.
 
-The manifest names each member's sha256, and the signature (Ed25519) is over the manifest. Members are stored as they
-are, so that a small file cannot grow when it is read.
+The manifest names each member's sha256, and the signature (Ed25519) is over the manifest. Members are stored as
+they are, so that a small file cannot grow when it is read.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ MOST_BYTES = 1 << 30
 """Of one member."""
 EARLIEST = (1980, 1, 1, 0, 0, 0)
 """The time of all members, so that the same avatar is the same file."""
-_MEMBER = re.compile(r"(avatar|reviews)\.json|(volumes/[0-9a-f]{64}\.nii\.gz)|(tables/[0-9a-f]{64}\.parquet)")
+_MEMBER = re.compile(
+    r"(avatar|reviews)\.json|(volumes/[0-9a-f]{64}\.nii\.gz)|(tables/[0-9a-f]{64}\.parquet)"
+)
 
 
 class Manifest(BaseModel):
@@ -162,7 +164,9 @@ def _opened(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
     except (OSError, zipfile.BadZipFile) as error:
-        raise StoreError(f"{path}: is no bundle of an avatar ({error}); have it sent again") from error
+        raise StoreError(
+            f"{path}: is no bundle of an avatar ({error}); have it sent again"
+        ) from error
 
 
 def _manifest(path: Path, archive: zipfile.ZipFile) -> Manifest:
@@ -176,7 +180,9 @@ def _manifest(path: Path, archive: zipfile.ZipFile) -> Manifest:
     except (ValidationError, ValueError) as error:
         raise StoreError(f"{path}: is a bundle of another version; use that one") from error
     if manifest.format != FORMAT:
-        raise StoreError(f"{path}: is a bundle of format {manifest.format}, not {FORMAT}; use that version")
+        raise StoreError(
+            f"{path}: is a bundle of format {manifest.format}, not {FORMAT}; use that version"
+        )
     return manifest
 
 
@@ -212,8 +218,8 @@ def read_bundle(
         manifest = _manifest(path, archive)
         if manifest.signer not in trusted:
             raise StoreError(
-                f"{path}: is signed by {manifest.signer}, whom you do not know; compare that with what the sender "
-                f"tells you, then give --trust {manifest.signer}"
+                f"{path}: is signed by {manifest.signer}, whom you do not know; compare that with what the "
+                f"sender tells you, then give --trust {manifest.signer}"
             )
         texts, files = {}, []
         for name, digest in manifest.members.items():
@@ -228,7 +234,9 @@ def read_bundle(
             document = texts[AVATAR]
             avatar, entries = Avatar.from_json(document), json.loads(texts[REVIEWS])
         except (KeyError, ValidationError, ValueError) as error:
-            raise StoreError(f"{path}: its avatar was written by another version; use that one") from error
+            raise StoreError(
+                f"{path}: its avatar was written by another version; use that one"
+            ) from error
         if avatar.patient_id != manifest.patient_id:
             raise _changed(path, "the avatar is of another patient than was signed")
         rows = [*_review_rows(manifest.patient_id, entries)]
@@ -236,10 +244,12 @@ def read_bundle(
         mine = AvatarRow(patient_id=avatar.patient_id, document=document).sealed()
         if present not in (None, mine.sha256) and not replace:
             raise StoreError(
-                f"{store.folder}: has another avatar of {avatar.patient_id}; give --replace to have the bundle's"
+                f"{store.folder}: has another avatar of {avatar.patient_id}; give --replace for the bundle's"
             )
         for name in files:
-            blobs = store.volumes if name.startswith(f"{store.volumes.folder.name}/") else store.tables
+            blobs = (
+                store.volumes if name.startswith(f"{store.volumes.folder.name}/") else store.tables
+            )
             blobs.put(_read(path, archive, name))
     _write(store, path, mine, rows)
     return manifest
@@ -263,7 +273,7 @@ def _write(store: AvatarStore, path: Path, avatar: AvatarRow, rows: list[ReviewR
             known = session.get(ReviewRow, row.key)
             if known is not None and json.loads(known.entry) != json.loads(row.entry):
                 raise StoreError(
-                    f"{path}: the {row.name} is another one in {store.folder}: both were reviewed on their own. "
+                    f"{path}: the {row.name} is another one in {store.folder}: both were reviewed apart. "
                     "Take the bundle into a store of its own"
                 )
             if known is None:

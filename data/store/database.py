@@ -87,7 +87,7 @@ class Database:
         if "full" in reason:
             return f"{self.where}: the disk is full; make room and run the same command again, nothing is lost"
         if "readonly" in reason or "read-only" in reason:
-            return f"{self.where}: cannot be written ({reason}); give yourself the right to, or choose another store"
+            return f"{self.where}: cannot be written ({reason}); ask for the right to, or choose another"
         return (
             f"{self.where}: the store's database cannot be used ({reason}); 'avatar store check' tells what is "
             "damaged, 'avatar store restore' brings a backup back"

@@ -56,7 +56,9 @@ class AvatarStore:
         if must_exist and told is None and not (folder / DATABASE).exists():
             raise StoreError(f"{folder}: there is no avatar store here; 'avatar run' makes one")
         if told is not None and url not in (None, told.database):
-            raise StoreError(f"{folder}: its database is another one already, see {folder / SETTINGS}")
+            raise StoreError(
+                f"{folder}: its database is another one already, see {folder / SETTINGS}"
+            )
         if told is None and url is not None and (folder / DATABASE).exists():
             raise StoreError(
                 f"{folder}: has a database of its own; move it with 'avatar store backup {folder} COPY' and "
@@ -253,4 +255,6 @@ def _settings(folder: Path) -> StoreSettings | None:
     try:
         return StoreSettings.model_validate(yaml.safe_load(path.read_text()))
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise StoreError(f"{path}: cannot be read ({error}); it names the database as 'database: URL'") from error
+        raise StoreError(
+            f"{path}: cannot be read ({error}); it names the database as 'database: URL'"
+        ) from error

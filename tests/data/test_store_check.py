@@ -280,7 +280,7 @@ def test_an_avatar_travels_as_one_signed_file(folder, tmp_path):
         other.append_review(
             "P1", 0.0, store.review("P1", 0.0).entries[0].model_copy(update={"by": "Dr. Eve"})
         )
-        with pytest.raises(StoreError, match="reviewed on their own"):
+        with pytest.raises(StoreError, match="reviewed apart"):
             read_bundle(other, path, trusted=trusted)
 
 

@@ -1,0 +1,162 @@
+"""The cohort page's table, filters and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from app.survival_views import PALETTE
+from app.views import styled
+from data.cohort import Cohort
+
+ALL = "All"
+UNKNOWN = "not known"
+UNITS = {
+    "age_years": "years",
+    "kps": "%",
+    "mutations_per_mb": "per megabase",
+    "peak_mb": "MB",
+    "seconds": "s",
+}
+CATEGORIES = (
+    "diagnosis",
+    "sex",
+    "grade",
+    "laterality",
+    "origin",
+    "segmenter",
+    "status",
+    "vital_status",
+)
+MOST_GROUPS = 8
+"""In one picture; rarer ones are put together."""
+SHOWN = (
+    "patient", "diagnosis", "age_years", "sex", "grade", "volume_wt_ml", "volume_et_ml",
+    "survival_median_months", "flags", "outlier", "status", "error",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What of a cohort is looked at.
+
+    Args:
+        text: part of an id or of the diagnosis.
+        category: a column, and which of its values; all without.
+        look: only patients with flags or outliers, or only failed ones.
+    """
+
+    text: str = ""
+    category: str = ""
+    values: tuple[str, ...] = ()
+    look: str = ALL
+
+
+LOOKS = (ALL, "Flagged", "Outliers", "Failed")
+
+
+def chosen(table: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
+    """The rows that are wanted."""
+    keep = pd.Series(True, table.index)
+    if wanted.text:
+        words = table["patient"].astype(str) + " " + labels(table, "diagnosis")
+        keep &= words.str.contains(wanted.text, case=False, regex=False)
+    if wanted.category and wanted.values:
+        keep &= labels(table, wanted.category).isin(wanted.values)
+    columns = {"Flagged": "flags", "Outliers": "outlier"}
+    if wanted.look in columns:
+        name = columns[wanted.look]
+        keep &= table[name].notna() if name in table else False
+    if wanted.look == "Failed":
+        keep &= table["status"].eq("failed")
+    return table[keep]
+
+
+def labels(table: pd.DataFrame, column: str) -> pd.Series:
+    """A category's words, what is not known told as such."""
+    if column not in table:
+        return pd.Series(UNKNOWN, table.index)
+    return table[column].astype(object).where(table[column].notna(), UNKNOWN).astype(str)
+
+
+def numbers_of(table: pd.DataFrame) -> list[str]:
+    """Columns that can be an axis."""
+    found = table.select_dtypes("number")
+    return [str(c) for c in found if found[c].notna().any()]
+
+
+def categories_of(table: pd.DataFrame) -> list[str]:
+    """Columns that can be colors and groups."""
+    names = [c for c in CATEGORIES if c in table]
+    names += [str(c) for c in table if str(c).startswith("marker_")]
+    return [c for c in names if labels(table, c).nunique() > 1]
+
+
+def label_of(column: str) -> str:
+    """A column's name for people, with its unit."""
+    words = column.removeprefix("marker_")
+    for end, of in (("_ml", "mL"), ("_months", "months"), ("_days", "days"), ("_years", "years")):
+        if words.endswith(end):
+            return f"{words.removesuffix(end).replace('_', ' ')} ({of})"
+    unit = UNITS.get(column)
+    return words.replace("_", " ") + (f" ({unit})" if unit else "")
+
+
+def groups_of(table: pd.DataFrame, column: str) -> pd.Series:
+    """Names of groups, the commonest first; rare ones together."""
+    told = labels(table, column)
+    common = told.value_counts().index[:MOST_GROUPS]
+    return told.where(told.isin(common), "others")
+
+
+def scatter_figure(table: pd.DataFrame, x: str, y: str, color: str) -> go.Figure:
+    """A point for each patient; a click on one tells who it is (``customdata``)."""
+    figure = go.Figure()
+    for name, part, shade in _parts(table, color):
+        figure.add_scattergl(
+            x=part[x], y=part[y], mode="markers", name=f"{name} ({len(part)})", customdata=part[["patient"]],
+            marker={"size": 7, "color": shade, "opacity": 0.75},
+            hovertemplate="%{customdata[0]}<br>"
+            f"{label_of(x)} %{{x:.4g}}<br>{label_of(y)} %{{y:.4g}}<extra></extra>",
+        )  # fmt: skip
+    figure.update_layout(
+        xaxis={"title": label_of(x)}, yaxis={"title": label_of(y)}, dragmode="select"
+    )
+    return styled(figure, 420)
+
+
+def distribution_figure(table: pd.DataFrame, column: str, color: str) -> go.Figure:
+    """Histograms of groups, on top of each other."""
+    figure = go.Figure()
+    for name, part, shade in _parts(table, color):
+        figure.add_histogram(x=part[column], name=f"{name} ({len(part)})", marker={"color": shade})
+    figure.update_layout(
+        barmode="stack", xaxis={"title": label_of(column)}, yaxis={"title": "patients"}, bargap=0.03
+    )
+    return styled(figure, 420)
+
+
+def _parts(table: pd.DataFrame, color: str) -> list[tuple[str, pd.DataFrame, str]]:
+    told = groups_of(table, color) if color else pd.Series("patients", table.index)
+    names: Sequence[str] = told.value_counts().index.tolist()
+    return [(n, table[told.eq(n)], PALETTE[k % len(PALETTE)]) for k, n in enumerate(names)]
+
+
+def outcomes(table: pd.DataFrame, color: str) -> tuple[Cohort, np.ndarray] | None:
+    """Patients whose outcome is known, and their groups; None where there are none."""
+    if not {"followup_months", "vital_status"} <= set(table):
+        return None
+    known = table[table["followup_months"].gt(0) & table["vital_status"].notna()]
+    if known.empty:
+        return None
+    event = known["vital_status"].eq("dead").to_numpy().astype(np.int64)
+    groups = groups_of(known, color) if color else pd.Series("patients", known.index)
+    cohort = Cohort(
+        name="cohort", ids=known["patient"].to_numpy(object), covariates=known[["patient"]],
+        time=known["followup_months"].to_numpy(float), event=event, unit="months",
+    )  # fmt: skip
+    return cohort, groups.replace(UNKNOWN, None).to_numpy(object)

@@ -1,0 +1,101 @@
+"""Batches in progress and done: how far, what failed and why; cancel, go on, try again."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from app.state import open_store
+from app.views import plain
+from data.errors import AvatarError
+from pipelines.cohort.status import RunState, cancel, go_on, run_state, runs_of
+
+COLORS = {
+    "running": "blue",
+    "stopping": "orange",
+    "finished": "green",
+    "stopped": "orange",
+    "was cut off": "red",
+}
+SECONDS = 2.0
+store = open_store().folder
+
+
+def _clock(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
+
+
+def _one(run: RunState) -> None:
+    told = run.progress
+    color = COLORS.get(run.state, "gray")
+    head, buttons = st.columns((3, 2), vertical_alignment="center")
+    total, done, failed = (int(told.get(key, 0)) for key in ("total", "done", "failed"))
+    head.markdown(f"**{plain(run.name)}** :{color}-badge[{run.state}] {told.get('at', '')}")
+    pace = ""
+    if run.is_running and done + failed:
+        each = float(told["seconds"]) / (done + failed)
+        pace = f"; {60 / each:.1f} patients a minute, about {_clock(each * (total - done - failed))} left"
+    kept = f"{told.get('kept', 0)} kept as they were"
+    st.progress(run.share, f"{done} done, {failed} failed of {total}; {kept}{pace}")
+
+    with buttons:
+        first, second, third = st.columns(3)
+        if first.button("Cancel", key=f"cancel-{run.name}", disabled=run.state != "running",
+                        help="Finishes the patients in hand, then ends; it can be gone on with"):  # fmt: skip
+            cancel(run)
+            st.rerun()
+        again = False
+        if second.button("Go on", key=f"on-{run.name}", disabled=run.is_running,
+                         help="Runs who is not done, or whose inputs changed"):  # fmt: skip
+            again = _started(run, retry_failed=False)
+        if third.button("Retry failed", key=f"retry-{run.name}", disabled=run.is_running or not failed,
+                        help="Also those whose input was to blame"):  # fmt: skip
+            again = _started(run, retry_failed=True)
+        if again:
+            st.rerun()
+    if told.get("running"):
+        st.caption(
+            "In hand: " + ", ".join(f"{plain(p)} ({step})" for p, step in told["running"].items())
+        )
+    steps, failures, log = st.tabs(["Steps", f"Failures ({failed})", "Log"])
+    with steps:
+        counts, spent = told.get("steps", {}), told.get("step_seconds", {})
+        rows = [
+            {"step": s, "computed": n, "seconds each": round(spent.get(s, 0.0) / n, 2)}
+            for s, n in counts.items()
+        ]
+        st.dataframe(rows, hide_index=True)
+    with failures:
+        found = pd.DataFrame(told.get("failures", []), columns=["patient", "what, and what to do"])
+        st.dataframe(
+            found, hide_index=True, column_config={"what, and what to do": {"width": "large"}}
+        )
+    with log:
+        st.code(run.log or "nothing yet", language=None, height=260)
+
+
+def _started(run: RunState, *, retry_failed: bool) -> bool:
+    try:
+        go_on(run, store, retry_failed=retry_failed)
+    except AvatarError as error:
+        st.error(plain(str(error)))
+        return False
+    return True
+
+
+@st.fragment(run_every=SECONDS)
+def _live(name: str) -> None:
+    with st.container(border=True):
+        _one(run_state(store / "runs" / name))
+
+
+st.subheader("Runs")
+runs = runs_of(store)
+if not runs:
+    words = "Nothing was run in batch yet. `avatar cohort run COHORT.yaml --store STORE` does."
+    st.info(words, icon=":material/play_circle:")
+for run in runs[:10]:
+    _live(run.name)
+if len(runs) > 10:
+    st.caption(f"{len(runs) - 10} older runs are in {plain(str(store / 'runs'))}.")
