@@ -22,6 +22,11 @@ UNITS = {
     "peak_mb": "MB",
     "seconds": "s",
 }
+REGIONS = {
+    "volume_wt_ml": "whole tumor",
+    "volume_tc_ml": "tumor core",
+    "volume_et_ml": "enhancing tumor",
+}
 CATEGORIES = (
     "diagnosis",
     "sex",
@@ -35,8 +40,8 @@ CATEGORIES = (
 MOST_GROUPS = 8
 """In one picture; rarer ones are put together."""
 SHOWN = (
-    "patient", "diagnosis", "age_years", "sex", "grade", "volume_wt_ml", "volume_et_ml",
-    "survival_median_months", "flags", "outlier", "status", "error",
+    "patient", "status", "diagnosis", "age_years", "sex", "grade", "volume_wt_ml", "volume_et_ml",
+    "survival_median_months", "flags", "outlier", "error",
 )  # fmt: skip
 
 
@@ -83,6 +88,14 @@ def labels(table: pd.DataFrame, column: str) -> pd.Series:
     return table[column].astype(object).where(table[column].notna(), UNKNOWN).astype(str)
 
 
+def listed(table: pd.DataFrame) -> pd.DataFrame:
+    """What the page's table shows: blanks where there are no words."""
+    rows = table[[c for c in SHOWN if c in table]].copy()
+    for column in rows.select_dtypes("object"):
+        rows[column] = rows[column].fillna("")
+    return rows
+
+
 def numbers_of(table: pd.DataFrame) -> list[str]:
     """Columns that can be an axis."""
     found = table.select_dtypes("number")
@@ -98,6 +111,8 @@ def categories_of(table: pd.DataFrame) -> list[str]:
 
 def label_of(column: str) -> str:
     """A column's name for people, with its unit."""
+    if column in REGIONS:
+        return f"{REGIONS[column]} (mL)"
     words = column.removeprefix("marker_")
     for end, of in (("_ml", "mL"), ("_months", "months"), ("_days", "days"), ("_years", "years")):
         if words.endswith(end):
@@ -156,7 +171,7 @@ def outcomes(table: pd.DataFrame, color: str) -> tuple[Cohort, np.ndarray] | Non
     event = known["vital_status"].eq("dead").to_numpy().astype(np.int64)
     groups = groups_of(known, color) if color else pd.Series("patients", known.index)
     cohort = Cohort(
-        name="cohort", ids=known["patient"].to_numpy(object), covariates=known[["patient"]],
+        name="cohort", ids=known["patient"].to_numpy(object), covariates=known[["followup_months"]],
         time=known["followup_months"].to_numpy(float), event=event, unit="months",
     )  # fmt: skip
     return cohort, groups.replace(UNKNOWN, None).to_numpy(object)

@@ -9,13 +9,13 @@ import streamlit as st
 
 from app.cohort_views import (
     LOOKS,
-    SHOWN,
     Wanted,
     categories_of,
     chosen,
     distribution_figure,
     label_of,
     labels,
+    listed,
     numbers_of,
     outcomes,
     scatter_figure,
@@ -30,6 +30,7 @@ from pipelines.cohort.status import runs_of
 from pipelines.cohort.table import TABLE
 
 PICTURES = 24
+VIEWS = ("Scatter", "Distribution", "Survival", "Table", "Pictures")
 keys = FieldKeys()
 store = open_store()
 
@@ -69,6 +70,67 @@ def _pictures(shown: pd.DataFrame) -> None:
                     str(row["patient"]), key=f"picture-{row['patient']}", help="Open this patient"
                 ):
                     _open(str(row["avatar"]))
+
+
+def _points(shown: pd.DataFrame, axes: list[str], color: str) -> str | None:
+    """Two numbers of each patient; who was clicked on."""
+    left, right = st.columns(2)
+    usual = [axes.index(c) if c in axes else n for n, c in enumerate(("age_years", "volume_wt_ml"))]
+    x = left.selectbox(
+        "Across", axes, index=usual[0], format_func=label_of,
+        help=keys.help("X", "Across", "What the points lie along"),
+    )  # fmt: skip
+    y = right.selectbox(
+        "Up", axes, index=usual[1], format_func=label_of,
+        help=keys.help("Y", "Up", "What the points are as high as"),
+    )  # fmt: skip
+    event = st.plotly_chart(
+        scatter_figure(shown, x, y, color), key="scatter", on_select="rerun", selection_mode="points"
+    )  # fmt: skip
+    found = event["selection"]["points"]
+    st.caption("A click on a point names its patient, whom the button below opens.")
+    return str(found[0]["customdata"][0]) if found else None
+
+
+def _distribution(shown: pd.DataFrame, axes: list[str], color: str) -> None:
+    usual = axes.index("volume_wt_ml") if "volume_wt_ml" in axes else 0
+    of = st.selectbox(
+        "Of", axes, index=usual, format_func=label_of, help=keys.help("D", "Of", "What is counted")
+    )  # fmt: skip
+    st.plotly_chart(distribution_figure(shown, of, color), key="distribution")
+
+
+def _survival(shown: pd.DataFrame, color: str) -> None:
+    told = outcomes(shown, color)
+    if told is None:
+        st.info(
+            "No outcome is known of these patients: their records have no follow-up and vital status."
+        )
+        return
+    cohort, groups = told
+    try:
+        grouped = by_group(cohort, groups)
+    except AvatarError as error:
+        st.info(plain(str(error)))
+        return
+    st.plotly_chart(kaplan_meier_figure(grouped, cohort.unit, "death"), key="survival")
+    st.table(risk_rows(cohort, grouped))
+    st.caption("Kaplan-Meier with pointwise 95 % intervals; groups are exploratory.")
+
+
+def _listed(shown: pd.DataFrame) -> str | None:
+    """All rows; who is selected."""
+    told = listed(shown)
+    numbers = set(told.select_dtypes("number"))
+    rows = st.dataframe(
+        told, hide_index=True, key="rows", on_select="rerun", selection_mode="single-row", height=420,
+        column_config={
+            c: st.column_config.NumberColumn(label_of(c), format="%.1f") if c in numbers
+            else st.column_config.TextColumn(label_of(c)) for c in told
+        },
+    )  # fmt: skip
+    found = rows["selection"]["rows"]
+    return str(shown.iloc[found[0]]["patient"]) if found else None
 
 
 st.subheader("Cohort")
@@ -117,61 +179,20 @@ st.markdown(
     f"{silico}"
 )
 axes = numbers_of(table)
-points, spread, curves, listed, pictures = st.tabs(
-    ["Scatter", "Distribution", "Survival", "Table", "Pictures"]
-)
+view = st.segmented_control(
+    "View", VIEWS, default=VIEWS[0], required=True, label_visibility="collapsed",
+    help=keys.help("V", "View", "What is shown of them"),
+)  # fmt: skip
 picked: str | None = None
-with points:
-    if len(axes) > 1:
-        left, right = st.columns(2)
-        usual = [
-            axes.index(c) if c in axes else n for n, c in enumerate(("age_years", "volume_wt_ml"))
-        ]
-        x = left.selectbox("Across", axes, index=usual[0], format_func=label_of,
-                           help=keys.help("X", "Across", "What the points lie along"))  # fmt: skip
-        y = right.selectbox("Up", axes, index=usual[1], format_func=label_of,
-                            help=keys.help("Y", "Up", "What the points are as high as"))  # fmt: skip
-        event = st.plotly_chart(
-            scatter_figure(shown, x, y, color),
-            key="scatter",
-            on_select="rerun",
-            selection_mode="points",
-        )
-        chosen_points = event["selection"]["points"]
-        if chosen_points:
-            picked = str(chosen_points[0]["customdata"][0])
-        st.caption("A click on a point names its patient, whom the button below the tabs opens.")
-with spread:
-    if axes:
-        usual_axis = axes.index("volume_wt_ml") if "volume_wt_ml" in axes else 0
-        of = st.selectbox("Of", axes, index=usual_axis, format_func=label_of,
-                          help=keys.help("D", "Of", "What is counted"))  # fmt: skip
-        st.plotly_chart(distribution_figure(shown, of, color), key="distribution")
-with curves:
-    told = outcomes(shown, color)
-    if told is None:
-        st.info(
-            "No outcome is known of these patients: their records have no follow-up and vital status."
-        )
-    else:
-        cohort, groups = told
-        try:
-            grouped = by_group(cohort, groups)
-        except AvatarError as error:
-            st.info(plain(str(error)))
-        else:
-            st.plotly_chart(kaplan_meier_figure(grouped, cohort.unit, "death"), key="survival")
-            st.table(risk_rows(cohort, grouped))
-            st.caption("Kaplan-Meier with pointwise 95 % intervals; groups are exploratory.")
-with listed:
-    columns = [c for c in SHOWN if c in shown]
-    rows = st.dataframe(
-        shown[columns], hide_index=True, key="rows", on_select="rerun", selection_mode="single-row", height=420,
-        column_config={c: st.column_config.Column(label_of(c)) for c in columns},
-    )  # fmt: skip
-    if rows["selection"]["rows"]:
-        picked = str(shown.iloc[rows["selection"]["rows"][0]]["patient"])
-with pictures:
+if view == "Scatter" and len(axes) > 1:
+    picked = _points(shown, axes, color)
+elif view == "Distribution" and axes:
+    _distribution(shown, axes, color)
+elif view == "Survival":
+    _survival(shown, color)
+elif view == "Table":
+    picked = _listed(shown)
+elif view == "Pictures":
     _pictures(shown)
 who = table.set_index("patient")["avatar"].get(picked) if picked else None
 if st.button(
