@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,15 +109,16 @@ def categories_of(table: pd.DataFrame) -> list[str]:
     return [c for c in names if labels(table, c).nunique() > 1]
 
 
-def label_of(column: str) -> str:
+def label_of(column: Hashable) -> str:
     """A column's name for people, with its unit."""
-    if column in REGIONS:
-        return f"{REGIONS[column]} (mL)"
-    words = column.removeprefix("marker_")
+    name = str(column)
+    if name in REGIONS:
+        return f"{REGIONS[name]} (mL)"
+    words = name.removeprefix("marker_")
     for end, of in (("_ml", "mL"), ("_months", "months"), ("_days", "days"), ("_years", "years")):
         if words.endswith(end):
             return f"{words.removesuffix(end).replace('_', ' ')} ({of})"
-    unit = UNITS.get(column)
+    unit = UNITS.get(name)
     return words.replace("_", " ") + (f" ({unit})" if unit else "")
 
 

@@ -122,12 +122,13 @@ def _listed(shown: pd.DataFrame) -> str | None:
     """All rows; who is selected."""
     told = listed(shown)
     numbers = set(told.select_dtypes("number"))
+    heads = {
+        str(c): st.column_config.NumberColumn(label_of(c), format="%.1f") if c in numbers
+        else st.column_config.TextColumn(label_of(c)) for c in told
+    }  # fmt: skip
     rows = st.dataframe(
         told, hide_index=True, key="rows", on_select="rerun", selection_mode="single-row", height=420,
-        column_config={
-            c: st.column_config.NumberColumn(label_of(c), format="%.1f") if c in numbers
-            else st.column_config.TextColumn(label_of(c)) for c in told
-        },
+        column_config=heads,
     )  # fmt: skip
     found = rows["selection"]["rows"]
     return str(shown.iloc[found[0]]["patient"]) if found else None
