@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 2
 export MALLOC_MMAP_THRESHOLD_ ?= 8589934592
 export MALLOC_TRIM_THRESHOLD_ ?= 8589934592
 
-.PHONY: setup demo test lint system clean
+.PHONY: setup demo test lint system workflow clean
 
 setup: $(VENV)/installed app/assets/niivue.js
 
@@ -34,14 +34,22 @@ demo: setup
 system:
 	@{ command -v chromium && command -v dciodvfy && test -e $(DICOMWEB) && ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1 || sh .ci/packages || true
 
+# Snakemake, which workflow/ is for, in an environment of its own: it needs an older SQLAlchemy than the store.
+workflow: $(VENV)-snakemake/installed
+
+$(VENV)-snakemake/installed:
+	$(PYTHON) -m venv $(VENV)-snakemake
+	$(VENV)-snakemake/bin/python -m pip install --quiet --disable-pip-version-check "snakemake>=9.20,<10"
+	@touch $@
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: setup system lint
+test: setup system workflow lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 clean:
-	rm -rf $(VENV) runs app/frontend/node_modules app/assets/niivue.js
+	rm -rf $(VENV) $(VENV)-snakemake runs app/frontend/node_modules app/assets/niivue.js

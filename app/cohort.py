@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.options import DEFAULT_STORE, JsonOption, StoreOption
-from data.errors import StudyError
+from data.errors import StoreError, StudyError
 
 if TYPE_CHECKING:
     from pipelines.cohort.run import Finished
@@ -86,9 +86,15 @@ def run_(
             config, store, resume=resume, retry_failed=retry_failed, until=only, workers=workers,
             on_change=shown, is_asked_to_stop=asked,
         )  # fmt: skip
-    report = _sum_up(config, store)
+    report = None
+    if found.records:
+        try:
+            report = _sum_up(config, store)
+        except StoreError as error:  # what the patients came to is told all the same
+            err.print(Text(str(error), "yellow"), soft_wrap=True)
     if as_json:
-        typer.echo(json.dumps(_told(found) | {"report": str(report)}, indent=1))
+        told = {"report": None if report is None else str(report)}
+        typer.echo(json.dumps(_told(found) | told, indent=1))
     else:
         _summary(found, report)
     if found.stopped:
@@ -138,6 +144,8 @@ def _progress(shown: RunProgress, asked: int) -> RenderableType:
         "" if not finished else f"{60 * finished / max(shown.seconds, 1e-9):.1f} patients a minute"
     )
     left = "" if shown.seconds_left is None else f"{pace}, {_clock(shown.seconds_left)} left"
+    if shown.state != "running":
+        left = shown.state
     bar.add_task(shown.name, total=shown.total, completed=finished, left=left)
     parts: list[RenderableType] = [bar]
     table = Table("step", "computed", "s each", "in hand", box=None, pad_edge=False)
@@ -179,7 +187,7 @@ def _told(found: Finished) -> dict[str, object]:
     }
 
 
-def _summary(found: Finished, report: Path) -> None:
+def _summary(found: Finished, report: Path | None) -> None:
     done = sum(record.status == "done" for record in found.records)
     if found.failed:
         table = Table(
@@ -192,7 +200,8 @@ def _summary(found: Finished, report: Path) -> None:
         f"{done} of {len(found.records)} patients have their avatar; {found.recomputed} were run now, by "
         f"{found.workers} workers in {_clock(found.seconds)}"
     )
-    out.print(escape(f"{report} and the tables beside it"), soft_wrap=True, highlight=False)
+    if report is not None:
+        out.print(escape(f"{report} and the tables beside it"), soft_wrap=True, highlight=False)
 
 
 def _sum_up(config: Path, store: Path) -> Path:
@@ -246,6 +255,22 @@ def simulate_(
     )  # fmt: skip
 
 
+@app.command("plan")
+def plan_(
+    config: ConfigArgument, store: StoreOption = DEFAULT_STORE, retry_failed: RetryOption = False
+) -> None:
+    """Say for Snakemake who is to be run; their earlier records go, the avatars stay."""
+    from pipelines.cohort.run import write_plan
+
+    planned = write_plan(config, store, retry_failed=retry_failed)
+    out.print(f"{sum(bool(one.why) for one in planned)} of {len(planned)} patients are to be run:")
+    command = (
+        "snakemake --snakefile workflow/Snakefile --profile workflow/profiles/local "
+        f"--config cohort={config} store={store}"
+    )
+    out.print(escape(command), soft_wrap=True, highlight=False)
+
+
 @app.command("task")
 def task_(
     config: ConfigArgument,
@@ -266,6 +291,10 @@ def task_(
         raise StudyError(
             f"{config}: has no patient {unknown[0]!r}; 'avatar cohort run --why' lists them"
         )
+    faults = []
     for name in patient:
         record = run_patient(found[name], told, store, run)
         out.print(escape(f"{name}: {record.error or record.status}"), soft_wrap=True)
+        faults.append(record.fault)
+    if set(faults) - {None, "input"}:  # so that whoever runs it tries again
+        raise typer.Exit(SOME_FAILED)

@@ -14,8 +14,8 @@ from app.pictures import thumbnail
 from data.errors import StoreError
 from data.files import replace_atomically
 from data.store import AvatarStore
+from pipelines.cohort.run import REPORT
 
-REPORT = "quality.html"
 SHOWN = {
     "age_years": ("age", "years", 0), "sex": ("sex", "", None), "grade": ("grade", "", None),
     "volume_wt_ml": ("whole tumor", "mL", 1), "volume_et_ml": ("enhancing", "mL", 1),

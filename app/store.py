@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -18,6 +17,7 @@ from rich.table import Table
 
 from app.options import DEFAULT_STORE, JsonOption, StoreOption
 from data.errors import StoreError
+from data.files import user_folder
 from data.store import AvatarStore
 
 app = typer.Typer(help="The avatar store: check, back up, restore, move.", no_args_is_help=True)
@@ -220,5 +220,4 @@ def import_(
 
 
 def _key() -> Path:
-    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    return home / "cancer-avatars" / "signing.key"
+    return user_folder() / "signing.key"

@@ -9,7 +9,7 @@ import platform
 import secrets
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO, cast
@@ -76,6 +76,22 @@ def replace_atomically(path: Path, content: bytes) -> None:
     """Write ``content`` to ``path``: temporary file beside it, fsync, rename."""
     with written_whole(path) as temporary:
         temporary.write_bytes(content)
+
+
+def user_folder() -> Path:
+    """This user's configuration: where keys are."""
+    home = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(home) if home else Path.home() / ".config") / "cancer-avatars"
+
+
+def private_text(path: Path, make: Callable[[], str]) -> str:
+    """A text that only its owner reads; made where there is none yet."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(made, "w") as file:
+            file.write(make())
+    return path.read_text().strip()
 
 
 def is_gzipped(path: Path) -> bool:

@@ -25,6 +25,7 @@ from pydicom.uid import (
 )
 
 from data.errors import ImageError, StudyError
+from data.files import private_text, user_folder
 from data.imaging import SEQUENCES
 from data.io.archive import is_archive, unpack
 from data.io.deidentify import Secret, deidentify
@@ -294,16 +295,11 @@ def user_secret(key: Path | None = None, *, keep_characteristics: bool = False) 
     Raises:
         StudyError: the file cannot be used.
     """
-    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    default = os.environ.get(KEY_VARIABLE) or home / "cancer-avatars" / "deidentification.key"
+    default = os.environ.get(KEY_VARIABLE) or user_folder() / "deidentification.key"
     path = key or Path(default)
     try:
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(made, "w") as file:
-                file.write(secrets.token_hex(KEY_BYTES))
-        return Secret(bytes.fromhex(path.read_text().strip()), keep_characteristics)
+        text = private_text(path, lambda: secrets.token_hex(KEY_BYTES))
+        return Secret(bytes.fromhex(text), keep_characteristics)
     except (OSError, ValueError) as error:
         raise StudyError(
             f"{path}: is no key ({error}); name another by --key, or move it away to have a new one made"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import zipfile
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from sqlalchemy import select
 
 from data.avatar import Avatar
 from data.errors import StoreError
-from data.files import written_whole
+from data.files import private_text, written_whole
 from data.provenance import versions_of
 from data.store.inventory import File, named_files
 from data.store.schema import AvatarRow, ReviewRow
@@ -92,12 +91,8 @@ def read_signer(path: Path) -> Signer:
         StoreError: the file is no key, or cannot be written.
     """
     try:
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(made, "w") as file:
-                file.write(Ed25519PrivateKey.generate().private_bytes_raw().hex())
-        return Signer(Ed25519PrivateKey.from_private_bytes(bytes.fromhex(path.read_text().strip())))
+        text = private_text(path, lambda: Ed25519PrivateKey.generate().private_bytes_raw().hex())
+        return Signer(Ed25519PrivateKey.from_private_bytes(bytes.fromhex(text)))
     except (OSError, ValueError) as error:
         raise StoreError(
             f"{path}: is no signing key ({error}); move it away to have a new one made"

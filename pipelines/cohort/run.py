@@ -34,9 +34,13 @@ from pipelines.steps import STEPS
 from pipelines.threads import cores
 
 CONFIG, PROGRESS, LOG, LOCK, CANCEL = "cohort.json", "progress.json", "log.txt", "lock", "cancel"
+PLAN, REPORT = "plan.json", "quality.html"
 MOST_ATTEMPTS = 2
 """Of a patient whose worker was killed: a machine may have been short of memory once, not twice."""
 HEARD_SECONDS = 0.5
+LOOKING = "looking at what has changed"
+LOCK_TRIES, LOCK_SECONDS = 5, 0.1
+"""Who looks whether a run is going on holds its lock for a moment."""
 SHOWN_SECONDS = 2.0
 """Between two writings of the progress, for the board."""
 
@@ -122,6 +126,7 @@ def plan(
     *,
     resume: bool = True,
     retry_failed: bool = False,
+    on_step: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Planned]:
     """All patients, and why each has to be run.
 
@@ -131,6 +136,7 @@ def plan(
         store_folder: of the avatars.
         resume: leave out who is done, from the same inputs.
         retry_failed: run those again whose input was to blame.
+        on_step: told how many were looked at; files of those that were run before are read for it.
 
     Raises:
         AvatarError: no study, or a store that cannot be used.
@@ -139,7 +145,8 @@ def plan(
     with AvatarStore(store_folder) as store:
         digests = store.digests()
         planned = []
-        for study in discover(config, base, run):
+        found = discover(config, base, run)
+        for number, study in enumerate(found):
             record = read_record(record_path(run, study.patient))
             reason = why(
                 record,
@@ -148,6 +155,7 @@ def plan(
                 retry_failed=retry_failed,
             )
             planned.append(Planned(study, reason or ("" if resume else "was asked for")))
+            on_step(number + 1, len(found))
     return planned
 
 
@@ -188,7 +196,15 @@ def run_cohort(
             leftover.unlink(missing_ok=True)
         told = {"config": config.model_dump(mode="json"), "path": str(path.resolve())}
         _write(run / CONFIG, json.dumps(told, indent=1))
-        planned = plan(config, path.parent, store_folder, resume=resume, retry_failed=retry_failed)
+        looking = Progress(config.name, state=LOOKING)
+
+        def looked(done: int, total: int) -> None:
+            looking.done, looking.total = done, total
+            on_change(looking)
+
+        planned = plan(
+            config, path.parent, store_folder, resume=resume, retry_failed=retry_failed, on_step=looked
+        )  # fmt: skip
         to_do = [one.study for one in planned if one.why]
         count = how_many(workers or config.workers, config.budgets.memory_gb, cores(), len(to_do))
         shown = Progress(
@@ -327,6 +343,26 @@ class _Driver:
             file.write(line)
 
 
+def write_plan(path: Path, store_folder: Path, *, retry_failed: bool = False) -> list[Planned]:
+    """For another engine: who is to be run, whose earlier records are taken away, so that they are missing.
+
+    Raises:
+        AvatarError: the cohort cannot be run at all, or is being run by somebody else.
+    """
+    config = read_cohort_config(path)
+    run = run_folder(store_folder, config.name)
+    with _locked(run):
+        planned = plan(config, path.parent, store_folder, retry_failed=retry_failed)
+        for one in planned:
+            if one.why:
+                record_path(run, one.study.patient).unlink(missing_ok=True)
+        (run / REPORT).unlink(missing_ok=True)
+        _write(
+            run / PLAN, json.dumps({"patients": [one.study.patient for one in planned]}, indent=1)
+        )
+    return planned
+
+
 @contextmanager
 def _locked(run: Path) -> Iterator[None]:
     """By one driver at a time; the lock ends with its process, however that ends."""
@@ -338,12 +374,17 @@ def _locked(run: Path) -> Iterator[None]:
             f"{run}: cannot be written ({error.strerror}); choose another store with --store"
         ) from error
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise StudyError(
-                f"{run}: is being run already; wait for that run, or cancel it on the board or with Ctrl-C"
-            ) from error
+        for tried in range(LOCK_TRIES):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if tried + 1 < LOCK_TRIES:
+                    time.sleep(LOCK_SECONDS)
+                    continue
+                raise StudyError(
+                    f"{run}: is being run already; wait for that run, or cancel it on the board or with Ctrl-C"
+                ) from error
         yield
 
 

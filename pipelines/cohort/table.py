@@ -16,7 +16,7 @@ import yaml
 from data.avatar import Avatar
 from data.clinical import Markers
 from data.cohort import Covariate
-from data.errors import StoreError
+from data.errors import StoreError, StudyError
 from data.files import replace_atomically, sha256_file
 from data.io.cohort import CohortFile, EventColumn, TimeColumn
 from data.prognosis import DAYS_PER_MONTH
@@ -134,9 +134,14 @@ def sum_up(
     """Write a run's table, its data dictionary, its manifest, and tables in the manner of OMOP.
 
     Raises:
+        StudyError: nobody is finished yet.
         StoreError: they cannot be written, or an avatar is damaged.
     """
     records = records_of(run)
+    if not records:
+        raise StudyError(
+            f"{run}: none of its patients is finished; run it with 'avatar cohort run'"
+        )
     rows = []
     for number, record in enumerate(records.values()):
         avatar = store.get(record.avatar) if record.status == "done" else None

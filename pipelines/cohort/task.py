@@ -7,11 +7,14 @@ import os
 import resource
 import shutil
 import time
+import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from data.errors import AvatarError, StudyError
+from data.files import replace_atomically
 from data.io.study import read_study
 from data.store import AvatarStore
 from pipelines.assemble import run_study
@@ -30,6 +33,7 @@ from pipelines.cohort.records import (
 )
 from pipelines.steps import STEPS, told_what_begins
 
+TRACEBACKS = "tracebacks"
 CLAIMS = "claims"
 """Folder of a run: which of its patients an avatar is of."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
@@ -161,7 +165,10 @@ def run_patient(
             "failed", fault=fault, error=f"{error.filename or study.source}: {error.strerror}"
         )
     except Exception as error:  # a defect of ours must not end the night
-        sentence = f"{study.source}: unforeseen {type(error).__name__}: {error}; please report it"
+        path = run / TRACEBACKS / f"{study.patient}.txt"
+        with suppress(OSError):
+            replace_atomically(path, traceback.format_exc().encode())
+        sentence = f"{study.source}: unforeseen {type(error).__name__}: {error}; please report it with {path}"
         return made("failed", fault="crash", error=sentence)
 
 

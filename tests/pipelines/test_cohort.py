@@ -26,6 +26,7 @@ from data.errors import StudyError
 from data.io.cohort import read_cohort
 from data.store import AvatarStore
 from data.store.check import check_store
+from pipelines.cohort import task
 from pipelines.cohort.config import CohortConfig, read_cohort_config
 from pipelines.cohort.discover import discover
 from pipelines.cohort.records import PatientRecord, StepTaken, records_of, run_folder
@@ -512,3 +513,37 @@ def test_a_failed_patient_has_a_row_and_no_row_in_omop():
     taken = StepTaken(step="scan", seconds=1.0, cpu_seconds=0.5, peak_mb=10)
     found = step_table({"P": failed.model_copy(update={"steps": (taken,)})})
     assert found.to_dict("records")[0]["seconds_all"] == 1.0
+
+
+def test_a_run_of_which_nobody_is_finished_has_no_table_and_says_so(tmp_path):
+    path = write_cohort(tmp_path, 1)
+    ran = CliRunner().invoke(
+        app, ["cohort", "report", str(path), "--store", str(tmp_path / "store")]
+    )
+    assert "none of its patients is finished" in str(ran.exception)
+
+
+def test_a_defect_of_ours_ends_one_patient_with_its_traceback_kept(tmp_path, monkeypatch):
+    path, run = write_cohort(tmp_path, 1), tmp_path / "run"
+    (study,) = discover(read_cohort_config(path), tmp_path, run)
+
+    def broken(*_, **__):
+        raise ZeroDivisionError("of ours")
+
+    monkeypatch.setattr(task, "run_study", broken)
+    found = task.run_patient(study, read_cohort_config(path), tmp_path / "store", run)
+    assert (found.status, found.fault) == ("failed", "crash")
+    assert "unforeseen ZeroDivisionError: of ours; please report it with" in found.error
+    assert "in broken" in (run / "tracebacks" / "P00.txt").read_text()
+
+
+def test_a_dump_of_dicom_is_taken_in_without_the_person_and_again_when_it_changes(tmp_path):
+    source = tmp_path / "dumps" / "DOE"
+    source.mkdir(parents=True)
+    (source / "notes.txt").write_text("no image")
+    config = CohortConfig(name="d", dicom=("dumps/*",), site="generic")
+    (study,) = discover(config, tmp_path, tmp_path / "run")
+    assert (study.patient, study.folder, study.is_dump) == ("DOE", None, True)
+    found = task.run_patient(study, config, tmp_path / "store", tmp_path / "run")
+    assert found.fault == "input"
+    assert str(source) in found.error
