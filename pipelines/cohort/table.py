@@ -280,7 +280,7 @@ def step_table(records: Mapping[str, PatientRecord]) -> pd.DataFrame:
     taken = pd.DataFrame(
         [step.model_dump() for record in records.values() for step in record.steps],
         columns=["step", "seconds", "cpu_seconds", "peak_mb"],
-    )
+    ).astype({"seconds": float, "cpu_seconds": float, "peak_mb": float})
     grouped = taken.groupby("step", sort=False)
     return pd.DataFrame({
         "computed": grouped.size(), "seconds_median": grouped["seconds"].median().round(2),

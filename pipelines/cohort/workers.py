@@ -12,11 +12,13 @@ import os
 import signal
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import psutil
@@ -104,6 +106,17 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """A process that is started within does not run the driver's script again, whatever that is."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
 @dataclass
 class Worker:
     """A process and what it does."""
@@ -172,7 +185,7 @@ class Workers:
             return None
         mine, its = self._context.Pipe()
         process = self._context.Process(target=serve, args=(its,), daemon=True)
-        with for_children(self.threads):
+        with for_children(self.threads), _without_main():
             process.start()
         its.close()
         worker = Worker(process, mine)

@@ -474,6 +474,8 @@ def _kill(process):
 # Tables
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("cohort")
 def test_the_table_has_what_is_known_and_none_where_it_is_not(finished):
     path, store, found = finished
     ran = CliRunner().invoke(app, ["cohort", "report", str(path), "--store", str(store)])
@@ -505,11 +507,28 @@ def test_outliers_need_ten_others_and_a_spread():
     assert with_outliers(pd.DataFrame({"volume_wt_ml": values[-3:]}))["outlier"].isna().all()
 
 
+def test_a_worker_does_not_run_the_driver_s_script_again(tmp_path):
+    """Which may have no guard, and may be gone."""
+    path = write_cohort(tmp_path, 1)
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import pathlib, sys\n"
+        "from pipelines.cohort.run import run_cohort\n"
+        "pathlib.Path(__file__).unlink()\n"
+        f"found = run_cohort(pathlib.Path({str(path)!r}), pathlib.Path({str(tmp_path / 'store')!r}))\n"
+        "sys.exit(len(found.failed))\n"
+    )
+    ran = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+    assert len(digests(tmp_path / "store")) == 1
+
+
 def test_a_failed_patient_has_a_row_and_no_row_in_omop():
     failed = PatientRecord(patient="P", source="s", status="failed", fault="input", error="e")
     table = pd.DataFrame([row_of(failed, None)])
     assert table.loc[0, "error"] == "e"
     assert len(omop(table)["person"]) == 0
+    assert step_table({"P": failed}).empty
     taken = StepTaken(step="scan", seconds=1.0, cpu_seconds=0.5, peak_mb=10)
     found = step_table({"P": failed.model_copy(update={"steps": (taken,)})})
     assert found.to_dict("records")[0]["seconds_all"] == 1.0
