@@ -38,9 +38,9 @@ system:
 workflow: $(VENV)-snakemake/installed
 
 $(VENV)-snakemake/installed:
-	$(PYTHON) -m venv $(VENV)-snakemake
-	$(VENV)-snakemake/bin/python -m pip install --quiet --disable-pip-version-check "snakemake>=9.20,<10"
-	@touch $@
+	@{ $(PYTHON) -m venv $(VENV)-snakemake \
+	  && $(VENV)-snakemake/bin/python -m pip install --quiet --disable-pip-version-check "snakemake>=9.20,<10" \
+	  && touch $@; } || echo "Snakemake could not be installed: the test of workflow/ is skipped, and says so"
 
 lint: setup
 	$(BIN)/ruff check .
