@@ -64,7 +64,7 @@ def run_(
     Exit code 1 where some patients failed, 2 where nothing could be run, 130 where it was stopped.
     """
     from pipelines.cohort.config import read_cohort_config
-    from pipelines.cohort.run import plan, run_cohort
+    from pipelines.cohort.run import REPORT, plan, run_cohort
 
     if why:
         _why(
@@ -86,11 +86,13 @@ def run_(
             config, store, resume=resume, retry_failed=retry_failed, until=only, workers=workers,
             on_change=shown, is_asked_to_stop=asked,
         )  # fmt: skip
-    report = None
-    if found.records:
+    path = found.run / REPORT
+    report = path if path.exists() else None
+    if found.records and (found.recomputed or report is None):
         try:
             report = _sum_up(config, store)
         except StoreError as error:  # what the patients came to is told all the same
+            report = None
             err.print(Text(str(error), "yellow"), soft_wrap=True)
     if as_json:
         told = {"report": None if report is None else str(report)}
@@ -99,9 +101,7 @@ def run_(
         _summary(found, report)
     if found.stopped:
         err.print(Text(f"stopped: {found.stopped}", "yellow"), soft_wrap=True)
-        raise typer.Exit(
-            INTERRUPTED if "asked" in found.stopped or "interrupted" in found.stopped else 2
-        )
+        raise typer.Exit(INTERRUPTED if found.was_asked else 2)
     if found.failed:
         raise typer.Exit(SOME_FAILED)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import numpy as np
+import psutil
 import yaml
 from conftest import write_nifti
 
@@ -46,3 +48,12 @@ def write_cohort(folder: Path, count: int, *, side: int = SIDE, **settings: obje
     told = {"name": "small", "studies": ["studies/*"]} | settings
     (folder / "cohort.yaml").write_text(yaml.safe_dump(told))
     return folder / "cohort.yaml"
+
+
+def has_ended(process: subprocess.Popen, seconds: float) -> bool:
+    """Whether a process ends within some seconds."""
+    try:
+        process.wait(seconds)
+    except (subprocess.TimeoutExpired, psutil.TimeoutExpired):
+        return False
+    return True

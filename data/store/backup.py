@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import delete
 
 from data.errors import StoreError
-from data.files import replace_atomically, sha256_file
+from data.files import TEMPORARY, replace_atomically, sha256_file
 from data.store.check import DAMAGED
 from data.store.inventory import files_of, inventory, rows_of
 from data.store.schema import TABLES
@@ -133,7 +133,7 @@ def _others(folder: Path) -> Iterator[Path]:
     own = {"volumes", "tables", DAMAGED, SETTINGS, MANIFEST}
     for path in sorted(folder.rglob("*")):
         first = path.relative_to(folder).parts[0]
-        if first in own or first.startswith(DATABASE) or path.name.startswith(".tmp-"):
+        if first in own or first.startswith(DATABASE) or path.name.startswith(TEMPORARY):
             continue
         if path.is_file() and not path.is_symlink():
             yield path

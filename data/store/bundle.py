@@ -107,14 +107,14 @@ def write_bundle(store: AvatarStore, patient_id: str, path: Path, signer: Signer
     """
     document = store.get(patient_id).to_json()
     with store.database.reading() as session:
-        entries = [
-            {"day": row.day, "number": row.number, "entry": json.loads(row.entry)}
-            for row in session.scalars(
-                select(ReviewRow)
-                .where(ReviewRow.patient_id == patient_id)
-                .order_by(ReviewRow.day, ReviewRow.number)
-            )
-        ]
+        rows = session.scalars(
+            select(ReviewRow)
+            .where(ReviewRow.patient_id == patient_id)
+            .order_by(ReviewRow.day, ReviewRow.number)
+        ).all()
+        for row in rows:
+            store.require_unchanged(row)
+        entries = [{"day": r.day, "number": r.number, "entry": json.loads(r.text)} for r in rows]
     needed = {f: None for part in (json.loads(document), entries) for f in named_files(store, part)}
     texts = {AVATAR: document.encode(), REVIEWS: json.dumps(entries).encode()}
     members = {name: hashlib.sha256(content).hexdigest() for name, content in texts.items()}
@@ -236,7 +236,7 @@ def read_bundle(
             raise _changed(path, "the avatar is of another patient than was signed")
         rows = [*_review_rows(manifest.patient_id, entries)]
         present = store.digests().get(avatar.patient_id)
-        mine = AvatarRow(patient_id=avatar.patient_id, document=document).sealed()
+        mine = AvatarRow(patient_id=avatar.patient_id, text=document).sealed()
         if present not in (None, mine.sha256) and not replace:
             raise StoreError(
                 f"{store.folder}: has another avatar of {avatar.patient_id}; give --replace for the bundle's"
@@ -254,7 +254,7 @@ def _review_rows(patient_id: str, entries: list[dict[str, Any]]) -> Iterator[Rev
     for told in entries:
         row = ReviewRow(
             patient_id=patient_id, day=str(told["day"]), number=int(told["number"]),
-            entry=json.dumps(told["entry"], separators=(",", ":"), ensure_ascii=False),
+            text=json.dumps(told["entry"], separators=(",", ":"), ensure_ascii=False),
         )  # fmt: skip
         row.sealed()
         yield row
@@ -266,7 +266,7 @@ def _write(store: AvatarStore, path: Path, avatar: AvatarRow, rows: list[ReviewR
         store.database.keep(session, avatar)
         for row in rows:
             known = session.get(ReviewRow, row.key)
-            if known is not None and json.loads(known.entry) != json.loads(row.entry):
+            if known is not None and json.loads(known.text) != json.loads(row.text):
                 raise StoreError(
                     f"{path}: the {row.name} is another one in {store.folder}: both were reviewed apart. "
                     "Take the bundle into a store of its own"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
-from sqlalchemy import ForeignKey, String, Text
+from sqlalchemy import ForeignKey, String, Text, inspect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from typing_extensions import override
 
@@ -22,22 +22,20 @@ class Row(Base):
     """A JSON text with the digest of all that the row says."""
 
     __abstract__ = True
+    NAMED: ClassVar[str]
+    """A row of the table for people, with the columns' values."""
+    text: Mapped[str]
     sha256: Mapped[str] = mapped_column(String(64))
-
-    @property
-    def name(self) -> str:
-        """For people."""
-        raise NotImplementedError
-
-    @property
-    def text(self) -> str:
-        """The JSON."""
-        raise NotImplementedError
 
     @property
     def key(self) -> tuple[Any, ...]:
         """Primary key."""
-        return tuple(getattr(self, column.name) for column in self.__table__.primary_key)
+        return tuple(inspect(type(self)).primary_key_from_instance(self))
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return self.NAMED.format(*self.key, row=self)
 
     @property
     def digest(self) -> str:
@@ -60,75 +58,43 @@ class AvatarRow(Row):
     """A patient's avatar; its digest is that of the JSON alone."""
 
     __tablename__ = "avatars"
+    NAMED = "avatar of {0}"
     patient_id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    document: Mapped[str] = mapped_column(Text)
-
-    @property
-    @override
-    def name(self) -> str:
-        return f"avatar of {self.patient_id}"
-
-    @property
-    @override
-    def text(self) -> str:
-        return self.document
+    text: Mapped[str] = mapped_column("document", Text)
 
     @property
     @override
     def digest(self) -> str:
-        return hashlib.sha256(self.document.encode()).hexdigest()
+        return hashlib.sha256(self.text.encode()).hexdigest()
 
     @property
     @override
     def is_whole(self) -> bool:
         """Whether it is what was written, of this patient."""
-        return super().is_whole and json.loads(self.document)["patient_id"] == self.patient_id
+        return super().is_whole and json.loads(self.text)["patient_id"] == self.patient_id
 
 
 class StepRow(Row):
     """What a step made of its input, so that it is not done again."""
 
     __tablename__ = "steps"
+    NAMED = "result of {row.step} {0:.12}"
     input: Mapped[str] = mapped_column("key", String(64), primary_key=True)
     step: Mapped[str] = mapped_column(String(64))
-    result: Mapped[str] = mapped_column(Text)
-
-    @property
-    @override
-    def name(self) -> str:
-        return f"result of {self.step} {self.input[:12]}"
-
-    @property
-    @override
-    def key(self) -> tuple[Any, ...]:
-        return (self.input,)
-
-    @property
-    @override
-    def text(self) -> str:
-        return self.result
+    text: Mapped[str] = mapped_column("result", Text)
 
 
 class ReviewRow(Row):
     """One entry of the log of a scan's mask; nobody has a review without an avatar."""
 
     __tablename__ = "reviews"
+    NAMED = "entry {2} of the review of {0}, day {1}"
     patient_id: Mapped[str] = mapped_column(
         String(64), ForeignKey("avatars.patient_id", name="reviews_of_avatars"), primary_key=True
     )
     day: Mapped[str] = mapped_column(String(32), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
-    entry: Mapped[str] = mapped_column(Text)
-
-    @property
-    @override
-    def name(self) -> str:
-        return f"entry {self.number} of the review of {self.patient_id}, day {float(self.day):g}"
-
-    @property
-    @override
-    def text(self) -> str:
-        return self.entry
+    text: Mapped[str] = mapped_column("entry", Text)
 
 
 TABLES: tuple[type[Row], ...] = (AvatarRow, StepRow, ReviewRow)

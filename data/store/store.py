@@ -144,7 +144,7 @@ class AvatarStore:
 
     def put(self, avatar: Avatar) -> str:
         """Keep an avatar in place of an earlier one of the same patient, in one transaction; its digest."""
-        row = AvatarRow(patient_id=avatar.patient_id, document=avatar.to_json()).sealed()
+        row = AvatarRow(patient_id=avatar.patient_id, text=avatar.to_json()).sealed()
         made = row.sha256
         with self.database.writing() as session:
             self.database.keep(session, row)
@@ -164,15 +164,20 @@ class AvatarStore:
             known = ", ".join(self.patients()) or "no patients yet"
             raise StoreError(f"no avatar of {patient_id!r} in {self.folder}; it holds {known}")
         try:
-            self._require_unchanged(row)
-            return Avatar.from_json(row.document)
+            self.require_unchanged(row)
+            return Avatar.from_json(row.text)
         except ValidationError as error:
             raise StoreError(
                 f"{patient_id}: its avatar in {self.folder} was written by another version; run "
                 "the study again"
             ) from error
 
-    def _require_unchanged(self, row: Row) -> None:
+    def require_unchanged(self, row: Row) -> None:
+        """Refuse a row that is not what was written.
+
+        Raises:
+            StoreError: which row it is.
+        """
         if not row.is_whole:
             raise StoreError(
                 f"{self.folder}: the {row.name} was changed in the database after it was stored; run the study "
@@ -199,9 +204,9 @@ class AvatarStore:
                 .order_by(ReviewRow.number)
             ).all()
             for row in rows:
-                self._require_unchanged(row)
+                self.require_unchanged(row)
             try:
-                entries = tuple(ReviewEntry.model_validate_json(row.entry) for row in rows)
+                entries = tuple(ReviewEntry.model_validate_json(row.text) for row in rows)
                 return Review(patient_id=patient_id, day=day, entries=entries)
             except ValidationError as error:
                 raise StoreError(
@@ -224,7 +229,7 @@ class AvatarStore:
             patient_id=patient_id,
             day=repr(float(day)),
             number=entry.number,
-            entry=entry.model_dump_json(),
+            text=entry.model_dump_json(),
         )
         try:
             with self.database.writing() as session:
@@ -239,12 +244,12 @@ class AvatarStore:
         """The result of a step that was done before on the same inputs; None too where it was edited."""
         with self.database.reading() as session:
             row = session.get(StepRow, key)
-            return None if row is None or not row.is_whole else row.result
+            return None if row is None or not row.is_whole else row.text
 
     def put_step(self, key: str, step: str, result: str) -> None:
         """Remember a step's result."""
         with self.database.writing() as session:
-            row = StepRow(input=key, step=step, result=result).sealed()
+            row = StepRow(input=key, step=step, text=result).sealed()
             self.database.keep(session, row)
 
 

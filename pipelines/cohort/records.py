@@ -9,20 +9,19 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from data.errors import AvatarError, StoreError, StudyError
-from data.files import replace_atomically, sha256_file
+from data.files import TEMPORARY, replace_atomically, sha256_file
 from data.io.study import StudyFile, read_study
 from data.provenance import digest_of, versions_of
 from data.store import AvatarStore
 from pipelines.cohort.config import CohortConfig
 from pipelines.cohort.discover import FoundStudy
 from pipelines.ingest import source_of
+from pipelines.knowledge import FOLDER as KNOWLEDGE
 from pipelines.steps import RECIPE
 
 RUNS = "runs"
 """Folder of a store with a folder for each run."""
 PATIENTS = "patients"
-SHARED_PARTS = ("knowledge", "signatures")
-"""Folders of a store that avatars are made with."""
 Fault = Literal["input", "budget", "crash", "storage"]
 
 
@@ -147,9 +146,8 @@ def shared_inputs(config: CohortConfig, store: AvatarStore) -> dict[str, str]:
     told = config.model_dump(mode="json", include={"segmenter", "despite_flags"})
     files = [
         path
-        for part in SHARED_PARTS
-        for path in sorted((store.folder / part).rglob("*"))
-        if path.is_file() and not path.name.startswith(".tmp-")
+        for path in sorted((store.folder / KNOWLEDGE).rglob("*"))
+        if path.is_file() and not path.name.startswith(TEMPORARY)
     ]
     return {
         "settings": digest_of(told),

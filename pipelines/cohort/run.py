@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -13,8 +12,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
+
 from data.errors import StoreError, StudyError
-from data.files import abandoned, replace_atomically
+from data.files import HOST, abandoned, replace_atomically
 from data.store import AvatarStore
 from pipelines.cohort.config import CohortConfig, read_cohort_config
 from pipelines.cohort.discover import FoundStudy, discover
@@ -39,8 +40,6 @@ MOST_ATTEMPTS = 2
 """Of a patient whose worker was killed: a machine may have been short of memory once, not twice."""
 HEARD_SECONDS = 0.5
 LOOKING = "looking at what has changed"
-LOCK_TRIES, LOCK_SECONDS = 5, 0.1
-"""Who looks whether a run is going on holds its lock for a moment."""
 SHOWN_SECONDS = 2.0
 """Between two writings of the progress, for the board."""
 
@@ -66,7 +65,6 @@ class Progress:
         steps: how often each was computed.
         step_seconds: all in all.
         failures: patient and error, the latest last.
-        pid: of the driver.
     """
 
     name: str
@@ -81,7 +79,6 @@ class Progress:
     step_seconds: dict[str, float] = field(default_factory=dict)
     failures: list[tuple[str, str]] = field(default_factory=list)
     seconds: float = 0.0
-    pid: int = field(default_factory=os.getpid)
     at: str = ""
 
     @property
@@ -103,12 +100,14 @@ class Finished:
     Args:
         records: of all patients of the cohort, in order.
         stopped: why before its end; empty otherwise.
+        was_asked: whether somebody wanted it stopped.
         recomputed: patients that there was something to do for.
     """
 
     run: Path
     records: tuple[PatientRecord, ...]
     stopped: str
+    was_asked: bool
     recomputed: int
     workers: int
     seconds: float
@@ -218,7 +217,9 @@ def run_cohort(
         found = records_of(run)
     records = tuple(found[p.study.patient] for p in planned if p.study.patient in found)
     seconds = time.monotonic() - started
-    return Finished(run, records, stopped, shown.done + shown.failed, count, seconds)
+    return Finished(
+        run, records, stopped, driver.was_asked, shown.done + shown.failed, count, seconds
+    )
 
 
 class _Driver:
@@ -237,7 +238,7 @@ class _Driver:
         self.config, self.store, self.run, self.until = config, store, run, until
         self.shown, self.started, self.on_change = shown, started, on_change
         self._written = 0.0
-        self.stopped = ""
+        self.stopped, self.was_asked = "", False
 
     def go(self, studies: list[FoundStudy], count: int, is_asked: Callable[[], int]) -> str:
         """Until all are finished; why not, where it ends before."""
@@ -250,6 +251,7 @@ class _Driver:
                 asked = max(is_asked(), 1 if (self.run / CANCEL).exists() else 0)
                 if asked and not self.stopped:
                     self.stopped = "it was asked to; run the same command to go on"
+                    self.was_asked = True
                 if asked > 1:
                     now = True
                     break
@@ -267,6 +269,7 @@ class _Driver:
                 self._show()
         except KeyboardInterrupt:
             self.stopped, now = "it was interrupted; run the same command to go on", True
+            self.was_asked = True
         finally:
             workers.stop(now=now)
         return self.stopped
@@ -363,6 +366,16 @@ def write_plan(path: Path, store_folder: Path, *, retry_failed: bool = False) ->
     return planned
 
 
+def holder(pid: int | None = None) -> str:
+    """A process of this machine as a lock names it: a later one with the same number is another.
+
+    Raises:
+        psutil.NoSuchProcess: there is none.
+    """
+    process = psutil.Process(pid)
+    return f"{HOST} {process.pid} {process.create_time()}"
+
+
 @contextmanager
 def _locked(run: Path) -> Iterator[None]:
     """By one driver at a time; the lock ends with its process, however that ends."""
@@ -374,18 +387,19 @@ def _locked(run: Path) -> Iterator[None]:
             f"{run}: cannot be written ({error.strerror}); choose another store with --store"
         ) from error
     with file:
-        for tried in range(LOCK_TRIES):
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError as error:
-                if tried + 1 < LOCK_TRIES:
-                    time.sleep(LOCK_SECONDS)
-                    continue
-                raise StudyError(
-                    f"{run}: is being run already; wait for that run, or cancel it on the board or with Ctrl-C"
-                ) from error
-        yield
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StudyError(
+                f"{run}: is being run already; wait for that run, or cancel it on the board or with Ctrl-C"
+            ) from error
+        file.truncate(0)
+        file.write(holder())
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)
 
 
 def _write(path: Path, text: str) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -12,9 +10,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from data.errors import StudyError
+from data.files import HOST
 from pipelines.cohort.records import PATIENTS, RUNS
-from pipelines.cohort.run import CANCEL, CONFIG, LOCK, LOG, PROGRESS
+from pipelines.cohort.run import CANCEL, CONFIG, LOCK, LOG, PROGRESS, holder
 from pipelines.cohort.table import TABLE
 
 SILENT = timedelta(seconds=30)
@@ -94,29 +95,20 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _is_running(folder: Path, progress: dict[str, Any]) -> bool:
-    """Whether the lock is held, or on another machine somebody wrote just now."""
+    """Whether the process that the lock names lives, or on another machine somebody wrote just now."""
     try:
-        with (folder / LOCK).open("r+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
+        told = (folder / LOCK).read_text()
+        host, pid, _ = told.split()
+    except (OSError, ValueError):
         return False
-    except OSError:
-        return True
+    if host == HOST:
+        try:
+            return holder(int(pid)) == told
+        except psutil.Error:
+            return False
     if progress.get("state") != "running":
         return False
-    if progress.get("pid") and not _is_alive(int(progress["pid"])):
-        return False
     return datetime.now(UTC) - datetime.fromisoformat(str(progress["at"])) < SILENT
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def cancel(run: RunState) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -15,6 +14,8 @@ import pandas as pd
 import pytest
 from browser import banner, pick, serve, shot
 
+from data.files import HOST
+from pipelines.cohort.run import holder
 from pipelines.cohort.status import run_state, runs_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("cohort-browser")]
@@ -54,7 +55,7 @@ def write_run(folder, name, state, table=None, **more):
         "name": name, "state": state, "total": 40, "kept": 3, "done": 17, "failed": 2, "workers": 2,
         "running": {}, "steps": {"scan": 17, "simulate": 16}, "step_seconds": {"scan": 80.0, "simulate": 300.0},
         "failures": [["IS0007", "t1c.nii.gz: not a readable NIfTI file; export it again"]], "seconds": 400.0,
-        "pid": os.getpid(), "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
     (run / "progress.json").write_text(json.dumps(told | more))
     (run / "log.txt").write_text("2026-01-01T00:00:00 IS0001: done (24.1 s)\n")
@@ -139,25 +140,36 @@ def test_failed_patients_are_looked_at_alone(address, page):
 
 def test_a_run_tells_how_far_it_is_and_is_cancelled(folder, address, page):
     run = folder / "runs" / "night"
-    with (run / "lock").open("r+") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        page.goto(f"{address}/runs")
-        page.get_by_text("17 done, 2 failed of 40").first.wait_for()
-        page.get_by_text("In hand: IS0021 (simulate)").wait_for()
-        page.get_by_role("tab", name="Failures (2)").first.click()
-        shot(page, "runs")
-        page.get_by_role("button", name="Cancel").and_(page.locator(":enabled")).click()
-        page.get_by_text("stopping").first.wait_for()
-        assert (run / "cancel").exists()
+    (run / "lock").write_text(holder())
+    page.goto(f"{address}/runs")
+    page.get_by_text("17 done, 2 failed of 40").first.wait_for()
+    page.get_by_text("In hand: IS0021 (simulate)").wait_for()
+    page.get_by_role("tab", name="Failures (2)").first.click()
+    shot(page, "runs")
+    page.get_by_role("button", name="Cancel").and_(page.locator(":enabled")).click()
+    page.get_by_text("stopping").first.wait_for()
+    assert (run / "cancel").exists()
     banner(page)
 
 
-def test_states_are_told_from_the_lock_and_the_driver(folder, tmp_path):
-    run = write_run(tmp_path, "one", "running")
-    assert run_state(run).state == "running"  # by its process and the time
-    (run / "progress.json").write_text(
-        json.dumps(json.loads((run / "progress.json").read_text()) | {"pid": 2**22 + 1})
-    )
-    assert run_state(run).state == "was cut off"
-    assert [found.name for found in runs_of(folder)][-1] in ("big", "night")
+@pytest.mark.parametrize(
+    ("lock", "at", "state"),
+    [
+        (holder(), "2020-01-01T00:00:00+00:00", "running"),
+        (f"{HOST} {os.getpid()} 1.0", None, "was cut off"),  # another process had this number then
+        (f"{HOST} {2**22 + 1} 1.0", None, "was cut off"),
+        ("", None, "was cut off"),
+        ("elsewhere 1 1.0", None, "running"),  # somebody wrote just now
+        ("elsewhere 1 1.0", "2020-01-01T00:00:00+00:00", "was cut off"),
+    ],
+    ids=["own", "reused", "gone", "let go", "elsewhere now", "elsewhere long ago"],
+)
+def test_states_are_told_from_the_lock_and_the_driver(tmp_path, lock, at, state):
+    run = write_run(tmp_path, "one", "running", **({"at": at} if at else {}))
+    (run / "lock").write_text(lock)
+    assert run_state(run).state == state
+
+
+def test_runs_of_a_store_are_all_there(folder):
+    assert {found.name for found in runs_of(folder)} == {"big", "night"}
     assert run_state(folder / "runs" / "big").state == "finished"

@@ -222,7 +222,7 @@ def test_a_review_without_an_avatar_is_refused_by_the_database(tmp_path):
         pytest.raises(StoreError, match="FOREIGN KEY"),
         store.database.writing() as session,
     ):
-        session.add(ReviewRow(patient_id="P1", day="0.0", number=1, entry="{}").sealed())
+        session.add(ReviewRow(patient_id="P1", day="0.0", number=1, text="{}").sealed())
 
 
 def test_a_folder_that_cannot_be_written_says_so(tmp_path):

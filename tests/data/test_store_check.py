@@ -106,7 +106,7 @@ DAMAGE = {
     "an edited step": (lambda s: edit(s, "UPDATE steps SET result = '{}'"), "edited row", "result of tissue"),
     "an edited review": (
         lambda s: edit(s, "UPDATE reviews SET entry = replace(entry, 'Ada', 'Eve')"),
-        "edited row", "entry 1 of the review of P1, day 0",
+        "edited row", "entry 1 of the review of P1, day 0.0",
     ),
 }  # fmt: skip
 

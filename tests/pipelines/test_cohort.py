@@ -18,7 +18,7 @@ import pandas as pd
 import psutil
 import pytest
 import yaml
-from cohorts import SIDE, write_cohort, write_patient
+from cohorts import SIDE, has_ended, write_cohort, write_patient
 from typer.testing import CliRunner
 
 from app.cli import app
@@ -334,8 +334,9 @@ def test_ctrl_c_finishes_what_is_in_hand_and_the_run_goes_on_later(tmp_path):
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     log = run_folder(tmp_path / "store", "small") / "patients"
     deadline = time.monotonic() + 120
-    while len(list(log.glob("*.json"))) < 2 and time.monotonic() < deadline:
-        time.sleep(0.02)
+    while len(list(log.glob("*.json"))) < 2:
+        assert not has_ended(process, 0.02)
+        assert time.monotonic() < deadline
     busy = subprocess.run(
         avatar_command("cohort", "run", path, "--store", tmp_path / "store"), capture_output=True, text=True
     )  # fmt: skip
@@ -425,8 +426,7 @@ def test_fifty_kills_of_workers_and_drivers_change_no_byte(finished, tmp_path):
         rounds += 1
         process = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         finished_before = len(list((store / "runs" / "small" / "patients").glob("P*.json")))
-        while process.poll() is None:
-            time.sleep(rng.uniform(0.02, 0.25))
+        while not has_ended(process, rng.uniform(0.02, 0.25)):
             workers = _workers(process)
             if kills >= 50 or not workers:
                 continue

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from cohorts import write_cohort
+from cohorts import has_ended, write_cohort
 from postgresql import served
 
 from data.store import AvatarStore
@@ -69,8 +69,9 @@ def test_snakemake_makes_the_same_avatars_and_after_a_kill_only_what_was_in_hand
     process = start(snakemake, path, store)
     records = store / "runs" / "small" / "patients"
     deadline = time.monotonic() + 240
-    while len(list(records.glob("P*.json"))) < 3 and time.monotonic() < deadline:
-        time.sleep(0.1)
+    while len(list(records.glob("P*.json"))) < 3:
+        assert not has_ended(process, 0.1)
+        assert time.monotonic() < deadline
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     kept = {p.name: p.stat().st_mtime_ns for p in records.glob("P*.json")}
