@@ -10,6 +10,9 @@ export OMP_NUM_THREADS ?= 2
 export MALLOC_MMAP_THRESHOLD_ ?= 8589934592
 export MALLOC_TRIM_THRESHOLD_ ?= 8589934592
 
+# What is installed does not depend on each other, and mostly waits for the network.
+MAKEFLAGS += --jobs=3
+
 .PHONY: setup demo test lint system workflow clean
 
 setup: $(VENV)/installed app/assets/niivue.js
@@ -49,7 +52,7 @@ lint: setup
 	$(BIN)/lint-imports
 
 test: setup system workflow lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations=25
 
 clean:
 	rm -rf $(VENV) $(VENV)-snakemake runs app/frontend/node_modules app/assets/niivue.js

@@ -16,6 +16,7 @@ from app.views import default_sequence
 from data.avatar import Avatar
 from data.io.nifti import encode_series
 from data.prognosis import VolumeForecast
+from data.store import AvatarStore
 from data.treatment import Regimen
 from models.inference.prior import ResponseOptions
 from models.policy.margin import MarginPlans, margin_plans
@@ -25,7 +26,7 @@ from models.spatial import SpatialTwin
 from pipelines.calibrate import calibrated_twin
 from pipelines.config import twin_prior
 from pipelines.dosimetry import StructureDose, structure_doses
-from pipelines.simulate import simulate_avatar
+from pipelines.simulate import kept_forecast, simulate_avatar
 from pipelines.space import (
     ENSEMBLE_MM,
     IN_SPACE,
@@ -152,8 +153,9 @@ def wanted_jobs(
         if (stale := jobs.find(old)) is not None and not stale.finished:
             stale.cancel()
     st.session_state["wanted-jobs"] = set(regimens)
+    store = open_store()
     return {
-        key: jobs.want(key, partial(_solve, question, scene, regimen))
+        key: jobs.want(key, partial(_solve, question, scene, regimen, store))
         for key, regimen in regimens.items()
     }
 
@@ -185,7 +187,13 @@ def _bar(running: dict[str, Job], what: str, key: str, on_cancel: Callable[[], N
         st.rerun()
 
 
-def _solve(question: Question, scene: Scene | None, regimen: Regimen, report: Progress) -> Answer:
+def _solve(
+    question: Question,
+    scene: Scene | None,
+    regimen: Regimen,
+    store: AvatarStore,
+    report: Progress,
+) -> Answer:
     avatar = question.avatar
     if scene is None:
         found = simulate_avatar(
@@ -194,8 +202,9 @@ def _solve(question: Question, scene: Scene | None, regimen: Regimen, report: Pr
         return Answer(found, None)
     prior = twin_prior(avatar.prior_class)
     series = density_in_space(scene.twin, scene.fine, regimen, prior)
+    kept = kept_forecast(avatar, regimen, store, options=question.options)
     return Answer(
-        forecast_in_space(scene.twin, regimen, prior, on_member=report),
+        kept or forecast_in_space(scene.twin, regimen, prior, on_member=report),
         encode_series(series.grid, series.frames),
         series.days,
     )

@@ -95,7 +95,7 @@ def said(what: str) -> Callable[[Progress], None]:
     def shown(progress: Progress) -> None:
         nonlocal last
         finished = progress.done + progress.failed
-        if progress.state == "running" and finished > last and finished % 10 == 0:
+        if progress.state == "running" and finished // 10 > last // 10:
             last = finished
             console.print(
                 f"{what}: {finished} of {progress.total}, {progress.failed} failed, {progress.seconds:.0f} s"

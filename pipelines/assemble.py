@@ -9,39 +9,34 @@ from __future__ import annotations
 from pathlib import Path
 
 from data.avatar import Avatar, Scan, VolumeRef
-from data.clinical import ClinicalRecord, Markers
+from data.clinical import ClinicalRecord
 from data.errors import ClinicalError, ImageError, StudyError
 from data.files import sha256_file
 from data.imaging import Segmentation
 from data.io.study import StudyFile, read_study
-from data.prognosis import Calibration, SurvivalPrediction, VolumeForecast
+from data.prognosis import SurvivalPrediction
 from data.provenance import Provenance, versions_of
 from data.quality import Flag
 from data.store import AvatarStore
 from data.timeline import Event, Timeline
-from data.treatment import Regimen
 from models.measurement import measure
 from models.segmentation.base import Segmenter, brain_mask
 from models.segmentation.quality import mask_flags
-from pipelines.calibrate import calibration_of, why_not
+from pipelines.calibrate import calibration_step
 from pipelines.check import check_study, refuse_stops
 from pipelines.config import (
-    DEFAULT_REGIMENS,
     SURVIVAL_MODELS,
-    find_regimen,
     survival_model,
-    twin_prior,
 )
 from pipelines.genomics import genomics_of
 from pipelines.heads import Seen, seen_by_networks, without_negatives
 from pipelines.ingest import LoadedScan, LoadedStudy, ingest
 from pipelines.planning import keep_planning
 from pipelines.review import signed_scan
-from pipelines.simulate import LUMPED_MEMBERS, forecasts_of
+from pipelines.simulate import forecast_step
 from pipelines.sites import glioma
 from pipelines.sites.base import Site, Survival
 from pipelines.sites.registry import SITES
-from pipelines.space import MEMBERS, SEED
 from pipelines.steps import StepReport, StepResult, Watch, begin, remembered
 from pipelines.tissue import tissue_step
 from pipelines.weights import segmenter_of
@@ -64,16 +59,6 @@ class _CheckResult(StepResult):
 
 class _SurvivalResult(StepResult):
     prediction: SurvivalPrediction | None
-    provenance: Provenance
-
-
-class _CalibrationResult(StepResult):
-    calibration: Calibration | None
-    provenance: Provenance
-
-
-class _ForecastResult(StepResult):
-    forecasts: tuple[VolumeForecast, ...]
     provenance: Provenance
 
 
@@ -148,8 +133,8 @@ def run_study(
         survival = _survival_step(store, site.survival, record, watch)
         parts.append(survival.provenance)
     if site.has_prior:
-        calibrated = _calibration_step(store, scans, record, prior, loaded.given, watch)
-        forecasts = _forecast_step(store, latest, markers, prior, calibrated.calibration, watch)
+        calibrated = calibration_step(store, scans, record, prior, loaded.given, watch)
+        forecasts = forecast_step(store, latest, markers, prior, calibrated.calibration, watch)
         parts += [calibrated.provenance, forecasts.provenance]
     begin("assemble")
     avatar = Avatar(
@@ -380,111 +365,6 @@ def _survival_step(
     result, reused = remembered(store, "survival", key, _SurvivalResult, make)
     said = result.provenance.note or (result.prediction.statement if result.prediction else "")
     watch(StepReport("survival", said, reused))
-    return result
-
-
-def _calibration_step(
-    store: AvatarStore,
-    scans: tuple[Scan, ...],
-    record: ClinicalRecord,
-    prior: str,
-    given: Regimen | None,
-    watch: Watch,
-) -> _CalibrationResult:
-    belief = twin_prior(prior)
-    reason = why_not(scans, record.timeline, given)
-
-    def make() -> _CalibrationResult:
-        found = None
-        note = f"From priors: {reason}."
-        if reason is None:
-            found = calibration_of(store, scans, record.markers, belief, given)
-            told = [f"{p.name} {100 * p.contraction:.0f} %" for p in found.parameters]
-            note = (
-                f"Calibrated on {len(scans)} scans under {found.given}; variance that they took away: "
-                + ", ".join(told)
-            )
-        provenance = Provenance(
-            step="calibrate",
-            method="ensemble smoother (ES-MDA), later scans one by one; last value and exponential beside it",
-            settings={"prior": prior, "members": MEMBERS, "seed": SEED},
-            versions=versions_of("numpy", "numba"),
-            note=note,
-        )
-        return _CalibrationResult(calibration=found, provenance=provenance)
-
-    key = [
-        belief.model_dump(mode="json"),
-        _told_of(scans),
-        record.markers.model_dump(),
-        given and given.model_dump(mode="json"),
-        reason,
-        [MEMBERS, SEED],
-    ]
-    result, reused = remembered(store, "calibrate", key, _CalibrationResult, make)
-    watch(StepReport("calibrate", result.provenance.note, reused))
-    return result
-
-
-def _told_of(scans: tuple[Scan, ...]) -> list[object]:
-    """What of the scans the twin rests on."""
-    return [
-        [
-            s.day,
-            [m.model_dump(mode="json") for m in s.measurements],
-            s.segmentation.sha256,
-            s.tissue and s.tissue.sha256,
-        ]
-        for s in scans
-    ]
-
-
-def _forecast_step(
-    store: AvatarStore,
-    latest: Scan,
-    markers: Markers,
-    prior: str,
-    calibration: Calibration | None,
-    watch: Watch,
-) -> _ForecastResult:
-    belief = twin_prior(prior)
-    regimens = [find_regimen(name) for name in DEFAULT_REGIMENS]
-
-    def make() -> _ForecastResult:
-        forecasts = forecasts_of(latest, markers, belief, regimens, store, calibration=calibration)
-        note = "In silico, from priors."
-        if calibration is not None:
-            note = f"In silico, calibrated on {len(calibration.days)} scans."
-        if not forecasts:
-            note = "No tumor volume in the latest scan: nothing to simulate."
-        else:
-            note += f" Region {forecasts[0].region}, {forecasts[0].model}."
-        provenance = Provenance(
-            step="simulate",
-            method=(
-                "reaction-diffusion growth in the tissue map (lumped logistic growth where there is none), "
-                "linear-quadratic radiotherapy, log-kill temozolomide"
-            ),
-            settings={
-                "prior": prior,
-                "members": forecasts[0].members if forecasts else 0,
-                "seed": SEED,
-            },
-            versions=versions_of("numpy"),
-            note=note,
-        )
-        return _ForecastResult(forecasts=forecasts, provenance=provenance)
-
-    key = [
-        belief.model_dump(mode="json"),
-        [r.model_dump(mode="json") for r in regimens],
-        _told_of((latest,)),
-        markers.model_dump(),
-        calibration and calibration.model_dump(mode="json"),
-        [MEMBERS, LUMPED_MEMBERS, SEED],
-    ]
-    result, reused = remembered(store, "simulate", key, _ForecastResult, make)
-    watch(StepReport("simulate", f"{prior} prior; {result.provenance.note}", reused))
     return result
 
 

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.avatar import Scan
-from data.clinical import Markers
+from data.clinical import ClinicalRecord, Markers
 from data.prognosis import Backtest, Calibration, ParameterBelief, Quantiles
+from data.provenance import Provenance, versions_of
 from data.store import AvatarStore
 from data.timeline import Timeline
 from data.treatment import Regimen
@@ -25,8 +26,9 @@ from models.spatial import (
     simulate_in_space,
     with_parameters,
 )
-from pipelines.space import ENSEMBLE_MM, SEED, spatial_twin_of, tumor_in_space
-from pipelines.steps import StepResult, remembered
+from pipelines.config import twin_prior
+from pipelines.space import ENSEMBLE_MM, MEMBERS, SEED, spatial_twin_of, told_of, tumor_in_space
+from pipelines.steps import StepReport, StepResult, Watch, remembered
 from pipelines.threads import threads
 
 Values = NDArray[np.float64]
@@ -66,6 +68,66 @@ def why_not(scans: tuple[Scan, ...], timeline: Timeline, given: Regimen | None) 
     if not all((m := s.measured("WT")) and m.volume_mm3 > 0 for s in ordered[:1]):
         return "the first scan shows no tumor, so follow-up has not calibrated it"
     return None
+
+
+class CalibrationResult(StepResult):
+    """A calibration, or the provenance alone, which says why there is none."""
+
+    calibration: Calibration | None
+    provenance: Provenance
+
+
+def calibration_step(
+    store: AvatarStore,
+    scans: tuple[Scan, ...],
+    record: ClinicalRecord,
+    prior: str,
+    given: Regimen | None,
+    watch: Watch,
+) -> CalibrationResult:
+    """What the follow-up scans of a patient teach, or why they cannot.
+
+    Args:
+        store: that holds the scans' volumes.
+        scans: of the patient.
+        record: with the markers, and the treatments between the scans.
+        prior: name of the class.
+        given: treatment since the first scan, where it is known.
+        watch: told what was done.
+    """
+    belief = twin_prior(prior)
+    reason = why_not(scans, record.timeline, given)
+
+    def make() -> CalibrationResult:
+        found = None
+        note = f"From priors: {reason}."
+        if reason is None:
+            found = calibration_of(store, scans, record.markers, belief, given)
+            told = [f"{p.name} {100 * p.contraction:.0f} %" for p in found.parameters]
+            note = (
+                f"Calibrated on {len(scans)} scans under {found.given}; variance that they took away: "
+                + ", ".join(told)
+            )
+        provenance = Provenance(
+            step="calibrate",
+            method="ensemble smoother (ES-MDA), later scans one by one; last value and exponential beside it",
+            settings={"prior": prior, "members": MEMBERS, "seed": SEED},
+            versions=versions_of("numpy", "numba"),
+            note=note,
+        )
+        return CalibrationResult(calibration=found, provenance=provenance)
+
+    key = [
+        belief.model_dump(mode="json"),
+        told_of(scans),
+        record.markers.model_dump(),
+        given and given.model_dump(mode="json"),
+        reason,
+        [MEMBERS, SEED],
+    ]
+    result, reused = remembered(store, "calibrate", key, CalibrationResult, make)
+    watch(StepReport("calibrate", result.provenance.note, reused))
+    return result
 
 
 class _Updated(StepResult):

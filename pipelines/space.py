@@ -103,6 +103,19 @@ def tumor_in_space(
     return replace(found, visible=replace(found.visible, doses_gy=doses))
 
 
+def told_of(scans: tuple[Scan, ...]) -> list[object]:
+    """What of the scans a twin rests on: the same, the same twin."""
+    return [
+        [
+            s.day,
+            [m.model_dump(mode="json") for m in s.measurements],
+            s.segmentation.sha256,
+            s.tissue and s.tissue.sha256,
+        ]
+        for s in scans
+    ]
+
+
 def tumor_on_grid(
     tissue: Volume, whole: Mask, core: Mask | None, *, grey_share: float, voxel_mm: float
 ) -> TumorInSpace:

@@ -81,15 +81,25 @@ def remembered(
     """The stored result for this input, or a new one, kept where ``keep`` says so; and whether it was
     stored.
     """
-    digest = digest_of([RECIPE, step, key])
-    known = store.step(digest)
-    if known is not None:
-        with suppress(ValidationError):  # of another version: do it again
-            result = model.model_validate_json(known)
-            if all(store.has_volume(ref) for ref in result.volumes):
-                return result, True
+    if (known := recalled(store, step, key, model)) is not None:
+        return known, True
     begin(step)
     made = make()
     if keep(made):
-        store.put_step(digest, step, made.model_dump_json())
+        store.put_step(_digest(step, key), step, made.model_dump_json())
     return made, False
+
+
+def recalled(store: AvatarStore, step: str, key: object, model: type[Result]) -> Result | None:
+    """The stored result for this input; None where there is none that is whole and of this version."""
+    known = store.step(_digest(step, key))
+    if known is not None:
+        with suppress(ValidationError):  # of another version: as if there were none
+            result = model.model_validate_json(known)
+            if all(store.has_volume(ref) for ref in result.volumes):
+                return result
+    return None
+
+
+def _digest(step: str, key: object) -> str:
+    return digest_of([RECIPE, step, key])

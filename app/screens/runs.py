@@ -8,7 +8,7 @@ import streamlit as st
 from app.state import open_store
 from app.views import plain
 from data.errors import AvatarError
-from pipelines.cohort.status import RunState, cancel, go_on, run_state, runs_of
+from pipelines.cohort.status import BY_JOBS, NO_JOBS, RunState, cancel, go_on, run_state, runs_of
 
 COLORS = {
     "running": "blue",
@@ -16,6 +16,8 @@ COLORS = {
     "finished": "green",
     "stopped": "orange",
     "was cut off": "red",
+    BY_JOBS: "blue",
+    NO_JOBS: "orange",
 }
 SECONDS = 2.0
 store = open_store().folder
@@ -33,7 +35,8 @@ def _one(run: RunState) -> None:
     total, done, failed = (int(told.get(key, 0)) for key in ("total", "done", "failed"))
     head.markdown(f"**{plain(run.name)}** :{color}-badge[{run.state}] {told.get('at', '')}")
     pace = ""
-    if run.is_running and done + failed:
+    at_work = run.is_running or run.state == BY_JOBS
+    if at_work and done + failed:
         each = float(told["seconds"]) / (done + failed)
         pace = f"; {60 / each:.1f} patients a minute, about {_clock(each * (total - done - failed))} left"
     kept = f"{told.get('kept', 0)} kept as they were"
@@ -46,14 +49,19 @@ def _one(run: RunState) -> None:
             cancel(run)
             st.rerun()
         again = False
-        if second.button("Go on", key=f"on-{run.name}", disabled=run.is_running,
+        if second.button("Go on", key=f"on-{run.name}", disabled=at_work,
                          help="Runs who is not done, or whose inputs changed"):  # fmt: skip
             again = _started(run, retry_failed=False)
-        if third.button("Retry failed", key=f"retry-{run.name}", disabled=run.is_running or not failed,
+        if third.button("Retry failed", key=f"retry-{run.name}", disabled=at_work or not failed,
                         help="Also those whose input was to blame"):  # fmt: skip
             again = _started(run, retry_failed=True)
         if again:
             st.rerun()
+    if run.state in (BY_JOBS, NO_JOBS):
+        st.caption(
+            "Planned for another engine, such as Snakemake: what its jobs have finished is counted, and it is "
+            "stopped there. The time above is that of the last patient."
+        )
     if told.get("running"):
         st.caption(
             "In hand: " + ", ".join(f"{plain(p)} ({step})" for p, step in told["running"].items())

@@ -193,8 +193,7 @@ def run_cohort(
         (run / CANCEL).unlink(missing_ok=True)
         for leftover in abandoned(run, "**"):
             leftover.unlink(missing_ok=True)
-        told = {"config": config.model_dump(mode="json"), "path": str(path.resolve())}
-        _write(run / CONFIG, json.dumps(told, indent=1))
+        _tell_config(run, path, config)
         looking = Progress(config.name, state=LOOKING)
 
         def looked(done: int, total: int) -> None:
@@ -349,6 +348,8 @@ class _Driver:
 def write_plan(path: Path, store_folder: Path, *, retry_failed: bool = False) -> list[Planned]:
     """For another engine: who is to be run, whose earlier records are taken away, so that they are missing.
 
+    In the plan are ``patients``, all of them, and ``to_run``, those whose records are to come.
+
     Raises:
         AvatarError: the cohort cannot be run at all, or is being run by somebody else.
     """
@@ -360,9 +361,12 @@ def write_plan(path: Path, store_folder: Path, *, retry_failed: bool = False) ->
             if one.why:
                 record_path(run, one.study.patient).unlink(missing_ok=True)
         (run / REPORT).unlink(missing_ok=True)
-        _write(
-            run / PLAN, json.dumps({"patients": [one.study.patient for one in planned]}, indent=1)
-        )
+        _tell_config(run, path, config)
+        told = {
+            "patients": [one.study.patient for one in planned],
+            "to_run": [one.study.patient for one in planned if one.why],
+        }
+        _write(run / PLAN, json.dumps(told, indent=1))
     return planned
 
 
@@ -400,6 +404,11 @@ def _locked(run: Path) -> Iterator[None]:
             yield
         finally:
             file.truncate(0)
+
+
+def _tell_config(run: Path, path: Path, config: CohortConfig) -> None:
+    told = {"config": config.model_dump(mode="json"), "path": str(path.resolve())}
+    _write(run / CONFIG, json.dumps(told, indent=1))
 
 
 def _write(path: Path, text: str) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +17,16 @@ import psutil
 
 from data.errors import StudyError
 from data.files import HOST
-from pipelines.cohort.records import PATIENTS, RUNS
-from pipelines.cohort.run import CANCEL, CONFIG, LOCK, LOG, PROGRESS, holder
+from pipelines.cohort.records import PATIENTS, RUNS, PatientRecord, read_record, record_path
+from pipelines.cohort.run import CANCEL, CONFIG, LOCK, LOG, PLAN, PROGRESS, Progress, holder
 from pipelines.cohort.table import TABLE
 
 SILENT = timedelta(seconds=30)
 """After which a run of another machine is taken to have ended."""
+SILENT_JOBS = timedelta(minutes=15)
+"""Without a record of any patient, after which jobs of another engine may have ended."""
+BY_JOBS, NO_JOBS = "run by jobs", "silent jobs"
+"""States of a run that was planned for another engine."""
 LOG_LINES = 200
 
 
@@ -28,7 +35,8 @@ class RunState:
     """One run.
 
     Args:
-        progress: what the driver told last; empty before it told anything.
+        progress: what the driver told last, or what the records say where another engine runs the patients;
+            empty before anything was told.
         is_running: whether a driver is at it.
         cohort: the file that it is run by.
     """
@@ -79,7 +87,7 @@ def runs_of(store: Path) -> list[RunState]:
 
 def run_state(folder: Path) -> RunState:
     """Of one run."""
-    progress = _read(folder / PROGRESS)
+    progress = _told_by_records(folder) if _is_planned(folder) else _read(folder / PROGRESS)
     path = _read(folder / CONFIG).get("path")
     return RunState(
         folder.name, folder, progress, _is_running(folder, progress), None if path is None else Path(path)
@@ -92,6 +100,55 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return told
+
+
+def _is_planned(folder: Path) -> bool:
+    """Whether the run was planned for another engine since a driver was last at it."""
+    return _modified(folder / PLAN) > _modified(folder / PROGRESS)
+
+
+def _modified(path: Path) -> float:
+    """Seconds since the epoch; 0 where there is no file."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _told_by_records(folder: Path) -> dict[str, Any]:
+    """As a driver would tell it."""
+    planned, begun = _read(folder / PLAN), _modified(folder / PLAN)
+    patients = list(planned.get("patients", ()))
+    to_run = list(planned.get("to_run", patients))
+    written = {patient: _modified(record_path(folder, patient)) for patient in to_run}
+    found = {
+        patient: record
+        for patient, at in written.items()
+        if at and (record := _record(record_path(folder, patient), at)) is not None
+    }
+    failed = [record for record in found.values() if record.status == "failed"]
+    last = max([begun, *written.values()])
+    is_over = len(found) == len(to_run)
+    is_silent = time.time() - last > SILENT_JOBS.total_seconds()
+    steps = [step for record in found.values() for step in record.steps]
+    shown = Progress(
+        folder.name,
+        state="finished" if is_over else NO_JOBS if is_silent else BY_JOBS,
+        total=len(to_run), kept=len(patients) - len(to_run),
+        done=len(found) - len(failed), failed=len(failed),
+        steps=dict(Counter(step.step for step in steps)),
+        failures=[(record.patient, record.error) for record in failed],
+        seconds=last - begun, at=datetime.fromtimestamp(last, UTC).isoformat(timespec="seconds"),
+    )  # fmt: skip
+    for step in steps:
+        shown.step_seconds[step.step] = shown.step_seconds.get(step.step, 0.0) + step.seconds
+    return asdict(shown)
+
+
+@lru_cache(maxsize=8192)
+def _record(path: Path, modified: float) -> PatientRecord | None:
+    """Read once as long as it is not written again."""
+    return read_record(path)
 
 
 def _is_running(folder: Path, progress: dict[str, Any]) -> bool:

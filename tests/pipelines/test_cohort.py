@@ -29,8 +29,16 @@ from data.store.check import check_store
 from pipelines.cohort import task
 from pipelines.cohort.config import CohortConfig, read_cohort_config
 from pipelines.cohort.discover import discover
-from pipelines.cohort.records import PatientRecord, StepTaken, records_of, run_folder
-from pipelines.cohort.run import plan, run_cohort
+from pipelines.cohort.records import (
+    PatientRecord,
+    StepTaken,
+    record_path,
+    records_of,
+    run_folder,
+    write_record,
+)
+from pipelines.cohort.run import PLAN, PROGRESS, plan, run_cohort, write_plan
+from pipelines.cohort.status import BY_JOBS, NO_JOBS, SILENT_JOBS, run_state
 from pipelines.cohort.table import omop, row_of, step_table, with_outliers
 from pipelines.cohort.workers import how_many
 
@@ -566,3 +574,37 @@ def test_a_dump_of_dicom_is_taken_in_without_the_person_and_again_when_it_change
     found = task.run_patient(study, config, tmp_path / "store", tmp_path / "run")
     assert found.fault == "input"
     assert str(source) in found.error
+
+
+def test_a_run_by_another_engine_is_told_from_its_records(tmp_path):
+    path = write_cohort(tmp_path / "cohort", 3, side=16)
+    run = run_folder(tmp_path / "store", "small")
+
+    def told(*, minutes_ago=0.0):
+        then = time.time() - 60 * minutes_ago
+        for file in (run / PLAN, *(run / "patients").glob("*.json")):
+            os.utime(file, (then, then))
+        found = run_state(run)
+        assert not found.is_running
+        return found.state, *(found.progress[key] for key in ("total", "kept", "done", "failed"))
+
+    write_plan(path, tmp_path / "store")
+    assert told() == (BY_JOBS, 3, 0, 0, 0)
+    assert run_state(run).cohort == path
+    taken = StepTaken(step="scan", seconds=2.0, cpu_seconds=1.5, peak_mb=300.0)
+    for name, status in (("P00", "done"), ("P01", "failed")):
+        error = "t1c.nii.gz: not a readable NIfTI file" if status == "failed" else ""
+        write_record(
+            run,
+            PatientRecord(patient=name, source=name, status=status, error=error, steps=(taken,)),
+        )
+    assert told(minutes_ago=1) == (BY_JOBS, 3, 0, 1, 1)
+    assert told(minutes_ago=SILENT_JOBS.total_seconds() / 60 + 1) == (NO_JOBS, 3, 0, 1, 1)
+    shown = run_state(run).progress
+    assert shown["failures"] == [("P01", "t1c.nii.gz: not a readable NIfTI file")]
+    assert (shown["steps"], shown["step_seconds"]) == ({"scan": 2}, {"scan": 4.0})
+    write_record(run, PatientRecord(patient="P02", source="P02", status="done"))
+    assert told(minutes_ago=100) == ("finished", 3, 0, 2, 1)
+    record_path(run, "P02").unlink()
+    run_cohort(path, tmp_path / "store", workers=1)
+    assert run_state(run).progress == json.loads((run / PROGRESS).read_text())

@@ -14,10 +14,12 @@ from data.avatar import Avatar
 from data.errors import AvatarError, ImageError, SampleError, StudyError
 from data.io.panel import write_panel
 from data.store import AvatarStore
+from models.inference.prior import ResponseOptions
 from pipelines import check
 from pipelines.assemble import run_study
+from pipelines.config import DEFAULT_REGIMENS, find_regimen, twin_prior
 from pipelines.panel import build_panel, panel_path
-from pipelines.simulate import simulate_avatar
+from pipelines.simulate import forecasts_of, kept_forecast, simulate_avatar
 from pipelines.study_init import guess_study
 from pipelines.weights import add_weights, segmenter_of
 
@@ -305,3 +307,33 @@ def test_a_bare_vcf_a_reference_and_fusions_go_all_the_way_into_the_avatar(make_
     (folder / "fusions.tsv").unlink()
     with pytest.raises(StudyError, match=r"fusions\.tsv, but there is no such file"):
         run_study(folder, store)
+
+
+def test_the_forecasts_of_a_run_are_found_again_until_something_that_they_rest_on_changes(
+    make_study, store
+):
+    avatar = run_study(make_study(), store)
+    usual = dict(zip(DEFAULT_REGIMENS, avatar.forecasts, strict=True))
+    again = Avatar.model_validate_json(avatar.to_json())
+    for name, forecast in usual.items():
+        regimen = find_regimen(name)
+        assert kept_forecast(again, regimen, store) == forecast
+        fresh = forecasts_of(
+            avatar.latest_scan, avatar.record.markers, twin_prior(avatar.prior_class), [regimen], store
+        )  # fmt: skip
+        assert fresh == (forecast,)
+    stupp = find_regimen("stupp")
+    repair = ResponseOptions(incomplete_repair=True)
+    shorter = stupp.model_copy(update={"fractions": 29})
+    markers = avatar.record.markers.model_copy(update={"mgmt_methylation": "present"})
+    record = avatar.record.model_copy(update={"markers": markers})
+    assert kept_forecast(avatar, shorter, store) is None
+    assert kept_forecast(avatar, stupp, store, options=repair) is None
+    assert kept_forecast(avatar, stupp, store, growth="gompertz") is None
+    assert kept_forecast(avatar.model_copy(update={"record": record}), stupp, store) is None
+    told = []
+    assert (
+        simulate_avatar(again, "stupp", store, on_member=lambda *n: told.append(n))
+        == usual["stupp"]
+    )
+    assert len(told) == 1
