@@ -16,7 +16,6 @@ from rich.progress import Progress
 from rich.table import Table
 
 from app.options import DEFAULT_STORE, JsonOption, StoreOption
-from data.errors import StoreError
 from data.files import user_folder
 from data.store import AvatarStore
 
@@ -54,11 +53,6 @@ def _progress(what: str) -> Iterator[Tell]:
 @app.command("init")
 def init_(store: StoreOption = DEFAULT_STORE, database: DatabaseOption = None) -> None:
     """Make a store; with --database in PostgreSQL, its volumes in a folder that all machines share."""
-    if database is not None and "@" in database and ":" in database.split("@")[0].split("//")[-1]:
-        raise StoreError(
-            "--database has a password in it, which would be written to a file; leave it out and give it by "
-            "PGPASSWORD or ~/.pgpass"
-        )
     with AvatarStore(store, url=database) as made:
         out.print(escape(f"{store}: {len(made.patients())} avatars, in {made.database.where}"))
 
@@ -147,9 +141,13 @@ def backup_(
         out.print(
             escape(f"{copy}: {done.rows} rows, {done.files} files, {done.new_files} of them new")
         )
-    for lost in done.lost:
-        err.print(f"[red]damaged, and so not copied:[/red] {escape(lost)}", soft_wrap=True)
-    if done.lost:
+    _tell_lost(done.lost)
+
+
+def _tell_lost(lost: tuple[str, ...]) -> None:
+    for what in lost:
+        err.print(f"[red]damaged, and so not copied:[/red] {escape(what)}", soft_wrap=True)
+    if lost:
         raise typer.Exit(1)
 
 
@@ -167,8 +165,9 @@ def restore_(
         done = restore(copy, folder, url=database, on_step=tell)
     if as_json:
         typer.echo(json.dumps(asdict(done), indent=1))
-        return
-    out.print(escape(f"{folder}: {done.rows} rows, {done.files} files"))
+    else:
+        out.print(escape(f"{folder}: {done.rows} rows, {done.files} files"))
+    _tell_lost(done.lost)
 
 
 @app.command("export")

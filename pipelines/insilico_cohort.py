@@ -178,7 +178,12 @@ def write_insilico_cohort(
     truth = pd.DataFrame(rows).to_csv(index=False)
     replace_atomically(folder / TRUTH, truth.encode())
     name = f"in-silico-{count}-{seed}"
-    write_yaml(folder / CONFIG, {"name": name, "studies": ["studies/*"]})
+    told = {
+        "name": name,
+        "studies": ["studies/*"],
+        "despite_flags": True,
+    }  # the files are named right
+    write_yaml(folder / CONFIG, told)
     return folder / CONFIG
 
 

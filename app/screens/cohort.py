@@ -126,9 +126,10 @@ def _listed(shown: pd.DataFrame) -> str | None:
         str(c): st.column_config.NumberColumn(label_of(c), format="%.1f") if c in numbers
         else st.column_config.TextColumn(label_of(c)) for c in told
     }  # fmt: skip
+    whose = hash(tuple(shown["patient"]))  # a selection is of rows by number, and outlives a filter
     rows = st.dataframe(
-        told, hide_index=True, key="rows", on_select="rerun", selection_mode="single-row", height=420,
-        column_config=heads,
+        told, hide_index=True, key=f"rows-{whose}", on_select="rerun", selection_mode="single-row",
+        height=420, column_config=heads,
     )  # fmt: skip
     found = rows["selection"]["rows"]
     return str(shown.iloc[found[0]]["patient"]) if found else None

@@ -37,22 +37,28 @@ def _one(run: RunState) -> None:
     pace = ""
     at_work = run.is_running or run.state == BY_JOBS
     if at_work and done + failed:
-        each = float(told["seconds"]) / (done + failed)
+        each = max(float(told["seconds"]), 1e-9) / (done + failed)
         pace = f"; {60 / each:.1f} patients a minute, about {_clock(each * (total - done - failed))} left"
-    kept = f"{told.get('kept', 0)} kept as they were"
+    kept_failed = int(told.get("kept_failed", 0))
+    kept = f"{told.get('kept', 0)} kept as they were" + (
+        f", {kept_failed} of them failed before" if kept_failed else ""
+    )
     st.progress(run.share, f"{done} done, {failed} failed of {total}; {kept}{pace}")
 
     with buttons:
         first, second, third = st.columns(3)
         if first.button("Cancel", key=f"cancel-{run.name}", disabled=run.state != "running",
                         help="Finishes the patients in hand, then ends; it can be gone on with"):  # fmt: skip
-            cancel(run)
-            st.rerun()
+            try:
+                cancel(run)
+                st.rerun()
+            except AvatarError as error:
+                st.error(plain(str(error)))
         again = False
         if second.button("Go on", key=f"on-{run.name}", disabled=at_work,
                          help="Runs who is not done, or whose inputs changed"):  # fmt: skip
             again = _started(run, retry_failed=False)
-        if third.button("Retry failed", key=f"retry-{run.name}", disabled=at_work or not failed,
+        if third.button("Retry failed", key=f"retry-{run.name}", disabled=at_work or not failed + kept_failed,
                         help="Also those whose input was to blame"):  # fmt: skip
             again = _started(run, retry_failed=True)
         if again:
@@ -66,7 +72,7 @@ def _one(run: RunState) -> None:
         st.caption(
             "In hand: " + ", ".join(f"{plain(p)} ({step})" for p, step in told["running"].items())
         )
-    steps, failures, log = st.tabs(["Steps", f"Failures ({failed})", "Log"])
+    steps, failures, log = st.tabs(["Steps", f"Failures ({failed + kept_failed})", "Log"])
     with steps:
         counts, spent = told.get("steps", {}), told.get("step_seconds", {})
         rows = [
@@ -80,6 +86,9 @@ def _one(run: RunState) -> None:
             found, hide_index=True, column_config={"what, and what to do": {"width": "large"}}
         )
     with log:
+        if refused := run.started:
+            st.caption("What the last start from this page said")
+            st.code(refused, language=None)
         st.code(run.log or "nothing yet", language=None, height=260)
 
 

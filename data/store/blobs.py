@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,15 +33,20 @@ class Blobs:
         return self.folder / sha256[:2] / f"{sha256}{self.suffix}"
 
     def put(self, content: bytes) -> str:
-        """Keep a content; its digest.
+        """Keep a content; its digest. One that is there counts as written now, so that no garbage collection
+        takes it away before a row names it.
 
         Raises:
             StoreError: it cannot be written.
         """
         digest = hashlib.sha256(content).hexdigest()
         path = self.path(digest)
-        if self.holds(digest):
-            return digest
+        with suppress(
+            OSError
+        ):  # removed by another just now, or not to be read: it is written again
+            if self.holds(digest):
+                os.utime(path)
+                return digest
         try:
             replace_atomically(path, content)
         except OSError as error:
@@ -83,5 +90,8 @@ class Blobs:
         return abandoned(self.folder)
 
     def age(self, sha256: str) -> float:
-        """Seconds since a file was written."""
-        return time.time() - self.path(sha256).stat().st_mtime
+        """Seconds since a file was written, or was to be once more."""
+        try:
+            return time.time() - self.path(sha256).stat().st_mtime
+        except FileNotFoundError:  # another process removed it just now
+            return 0.0

@@ -24,6 +24,7 @@ from data.avatar import Avatar
 from data.errors import StoreError
 from data.files import private_text, written_whole
 from data.provenance import versions_of
+from data.review import ReviewEntry
 from data.store.inventory import File, named_files
 from data.store.schema import AvatarRow, ReviewRow
 from data.store.store import AvatarStore
@@ -158,7 +159,7 @@ def read_manifest(path: Path) -> Manifest:
 def _opened(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, zipfile.BadZipFile, UnicodeDecodeError) as error:
         raise StoreError(
             f"{path}: is no bundle of an avatar ({error}); have it sent again"
         ) from error
@@ -191,7 +192,13 @@ def _read(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:
         if told.compress_type != zipfile.ZIP_STORED or told.file_size > MOST_BYTES:
             raise _changed(path, f"{name} is packed as no bundle is")
         return archive.read(name)
-    except (KeyError, OSError, zipfile.BadZipFile, EOFError) as error:
+    except (
+        KeyError,
+        OSError,
+        zipfile.BadZipFile,
+        EOFError,
+        RuntimeError,
+    ) as error:
         raise _changed(path, f"{name} is missing or damaged") from error
 
 
@@ -234,24 +241,28 @@ def read_bundle(
             ) from error
         if avatar.patient_id != manifest.patient_id:
             raise _changed(path, "the avatar is of another patient than was signed")
-        rows = [*_review_rows(manifest.patient_id, entries)]
-        present = store.digests().get(avatar.patient_id)
-        mine = AvatarRow(patient_id=avatar.patient_id, text=document).sealed()
-        if present not in (None, mine.sha256) and not replace:
+        try:
+            rows = [*_review_rows(manifest.patient_id, entries)]
+        except (KeyError, TypeError, ValueError) as error:
             raise StoreError(
-                f"{store.folder}: has another avatar of {avatar.patient_id}; give --replace for the bundle's"
-            )
+                f"{path}: its reviews were written by another version; use that one"
+            ) from error
+        named = [*named_files(store, json.loads(document)), *named_files(store, entries)]
+        if lacking := {_member(file) for file in named} - set(files):
+            raise _changed(path, f"{min(lacking)} is missing")
+        mine = AvatarRow(patient_id=avatar.patient_id, text=document).sealed()
         for name in files:
             blobs = (
                 store.volumes if name.startswith(f"{store.volumes.folder.name}/") else store.tables
             )
             blobs.put(_read(path, archive, name))
-    _write(store, path, mine, rows)
+    _write(store, path, mine, rows, replace=replace)
     return manifest
 
 
 def _review_rows(patient_id: str, entries: list[dict[str, Any]]) -> Iterator[ReviewRow]:
     for told in entries:
+        ReviewEntry.model_validate(told["entry"])
         row = ReviewRow(
             patient_id=patient_id, day=str(told["day"]), number=int(told["number"]),
             text=json.dumps(told["entry"], separators=(",", ":"), ensure_ascii=False),
@@ -260,9 +271,23 @@ def _review_rows(patient_id: str, entries: list[dict[str, Any]]) -> Iterator[Rev
         yield row
 
 
-def _write(store: AvatarStore, path: Path, avatar: AvatarRow, rows: list[ReviewRow]) -> None:
-    """In one transaction; entries that are there already must be the same ones."""
+def _write(
+    store: AvatarStore, path: Path, avatar: AvatarRow, rows: list[ReviewRow], *, replace: bool
+) -> None:
+    """In one transaction; entries that are there already must be the same ones, and of the same avatar."""
     with store.database.writing() as session:
+        present = session.get(AvatarRow, avatar.patient_id)
+        if present is not None and present.sha256 != avatar.sha256:
+            if not replace:
+                raise StoreError(
+                    f"{store.folder}: has another avatar of {avatar.patient_id}; --replace takes the bundle's"
+                )
+            own = select(ReviewRow).where(ReviewRow.patient_id == avatar.patient_id)
+            if {row.key for row in session.scalars(own)} - {row.key for row in rows}:
+                raise StoreError(
+                    f"{store.folder}: its avatar of {avatar.patient_id} was reviewed here, which is not of the "
+                    "bundle's masks. Take the bundle into a store of its own"
+                )
         store.database.keep(session, avatar)
         for row in rows:
             known = session.get(ReviewRow, row.key)

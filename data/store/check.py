@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,9 +12,10 @@ from typing import Literal
 from sqlalchemy import text
 
 from data.errors import StoreError
+from data.files import replace_atomically
 from data.store.blobs import Blobs
 from data.store.inventory import File, Inventory, RowKey, files_of, inventory
-from data.store.schema import StepRow
+from data.store.schema import Row, StepRow
 from data.store.store import AvatarStore
 
 DAMAGED = "damaged"
@@ -81,9 +83,19 @@ class _Repair:
                 session.expunge_all()
         if kept is not None and kept.is_whole:
             with self.store.database.writing() as session:
+                there = session.get(row.table, row.key)
+                is_older = there is not None and there.sha256 != kept.sha256
+                if there is not None:
+                    self._put_aside(there)
                 self.store.database.keep(session, kept)
-            return FROM_BACKUP
+            return f"an older one {FROM_BACKUP}" if is_older else FROM_BACKUP
         return self._forget([row])
+
+    def _put_aside(self, row: Row) -> None:
+        """The text of a row that another one takes the place of."""
+        name = hashlib.sha256(f"{row.name}{row.text}".encode()).hexdigest()[:16]
+        place = self.store.folder / DAMAGED / f"{row.__tablename__}-{name}.txt"
+        replace_atomically(place, f"{row.name}\n{row.text}\n".encode())
 
     def of_file(self, file: File, users: list[RowKey]) -> str:
         """What was done."""
@@ -145,9 +157,12 @@ def check_store(
             remedy = "repair forgets it, and the next run makes it again"
         findings.append(Finding("edited row", row.name, remedy, mend.of_row(row)))
     findings += [*_missing(held, mend)]
+    if repair:  # rows that were brought back need files of their own
+        with store.database.reading() as session:
+            held = inventory(store, session)
     present = files_of(store)
     for number, file in enumerate(present):
-        if not file.blobs.holds(file.sha256):
+        if not _is_whole(file):
             findings.append(_lost(file, held.wanted.get(file, []), mend))
         elif file.sha256 not in held.mentioned:
             orphan = str(file.blobs.path(file.sha256))
@@ -174,6 +189,13 @@ def _missing(held: Inventory, mend: _Repair) -> Iterator[Finding]:
             yield Finding("missing row", row.name, "repair brings it back", mend.of_row(row))
 
 
+def _is_whole(file: File) -> bool:
+    try:
+        return file.blobs.holds(file.sha256)
+    except OSError:  # of a bad sector, or of somebody else
+        return False
+
+
 def collect_garbage(
     store: AvatarStore, *, older_than: float = DAY_SECONDS, dry_run: bool = False
 ) -> list[tuple[Path, int]]:
@@ -190,20 +212,24 @@ def collect_garbage(
     Raises:
         StoreError: a row was edited, so that it may have mentioned anything.
     """
-    with store.database.reading() as session:
+    old = [file for file in files_of(store) if file.blobs.age(file.sha256) >= older_than]
+    with store.database.reading() as session:  # after the ages: a file that is named by now is kept
         held = inventory(store, session)
     if held.edited:
         raise StoreError(
             f"{store.folder}: the {held.edited[0].name} was changed in the database; nothing is removed. Run "
             "'avatar store check --repair' first"
         )
-    found = leftovers(store)
-    for file in files_of(store):
-        if file.sha256 not in held.mentioned and file.blobs.age(file.sha256) >= older_than:
-            found.append(file.blobs.path(file.sha256))
-    removed = [(path, path.stat().st_size) for path in found]
-    if not dry_run:
-        for path, _ in removed:
+    removed = [(path, path.stat().st_size) for path in leftovers(store)]
+    for path, _ in removed:
+        if not dry_run:
+            path.unlink(missing_ok=True)
+    for file in old:
+        if file.sha256 in held.mentioned or file.blobs.age(file.sha256) < older_than:
+            continue  # a writer has found it of use since
+        path = file.blobs.path(file.sha256)
+        removed.append((path, path.stat().st_size))
+        if not dry_run:
             path.unlink(missing_ok=True)
     return removed
 
@@ -216,12 +242,18 @@ def leftovers(store: AvatarStore) -> list[Path]:
 def _damage(store: AvatarStore) -> Iterator[Finding]:
     if not store.database.is_file:  # PostgreSQL looks after its own pages
         return
-    with store.database.reading() as session:
-        for words in ("integrity_check", "foreign_key_check"):
-            for row in session.execute(text(f"PRAGMA {words}")):
-                if row[0] != "ok":
-                    told = ", ".join(str(value) for value in row)
-                    yield Finding("damaged database", told, "restore a backup into a new folder")
+    remedy = "restore a backup into a new folder"
+    try:
+        with store.database.reading() as session:
+            for words in ("integrity_check", "foreign_key_check"):
+                for row in session.execute(text(f"PRAGMA {words}")):
+                    if row[0] != "ok":
+                        told = ", ".join(str(value) for value in row)
+                        yield Finding("damaged database", told, remedy)
+    except StoreError:  # so damaged that looking ends early
+        yield Finding(
+            "damaged database", f"{store.database.where} cannot be read to its end", remedy
+        )
 
 
 def _lost(file: File, users: list[RowKey], mend: _Repair) -> Finding:
@@ -238,7 +270,10 @@ def _lost(file: File, users: list[RowKey], mend: _Repair) -> Finding:
 
 def _how_damaged(path: Path) -> str:
     """In words, from a file whose digest is not its name's."""
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
     if path.suffix == ".gz":
         stream = zlib.decompressobj(wbits=31)
         try:

@@ -10,7 +10,7 @@ from typing import cast
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, text
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, text
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import make_url
@@ -38,13 +38,13 @@ class Database:
         StoreError: it cannot be reached, or a newer version made it.
     """
 
-    def __init__(self, url: str) -> None:
-        self.where = url
+    def __init__(self, url: str | URL) -> None:
+        self.where = "--database"
         try:
             told = make_url(url)
             is_file = told.get_backend_name() == "sqlite"
             self.where = str(told.database) if is_file else told.render_as_string()
-            self.engine = create_engine(url, module=sqlite) if is_file else create_engine(url)
+            self.engine = create_engine(told, module=sqlite) if is_file else create_engine(told)
         except (SQLAlchemyError, ImportError, ValueError) as error:
             raise StoreError(
                 f"{self.where}: is no database that can be used ({error}); give "
@@ -145,16 +145,14 @@ def _upgrade(connection: Connection) -> None:
     if _revision(connection) == HEAD:  # another process was faster
         return
     config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
-    tables = inspect(connection).get_table_names()
-    if "avatars" in tables and "alembic_version" not in tables:
-        command.stamp(config, "0001")  # a store from before there were migrations
     command.upgrade(config, "head")
 
 
 def _set_up(connection: sqlite.Connection, _: object) -> None:
     connection.isolation_level = None  # transactions begin where SQLAlchemy says so
+    connection.text_factory = _text
     for words in (
         f"busy_timeout={1000 * WAIT_SECONDS}",
         "journal_mode=WAL",
@@ -162,6 +160,11 @@ def _set_up(connection: sqlite.Connection, _: object) -> None:
         "foreign_keys=ON",
     ):
         connection.execute(f"PRAGMA {words}")
+
+
+def _text(content: bytes) -> str:
+    """Bytes that are no text are found by the row's digest, like any other change."""
+    return content.decode(errors="replace")
 
 
 def _begin(connection: Connection) -> None:

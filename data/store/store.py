@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
-from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import URL, make_url, select
+from sqlalchemy.exc import ArgumentError, IntegrityError
 
 from data.avatar import Avatar, TableRef, VolumeRef
 from data.errors import ConflictError, StoreError
@@ -64,6 +64,8 @@ class AvatarStore:
                 f"{folder}: has a database of its own; move it with 'avatar store backup {folder} COPY' and "
                 "'avatar store restore COPY NEW_FOLDER --database URL'"
             )
+        if url is not None:
+            require_no_password(url)
         used = url or (told and told.database)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -71,7 +73,7 @@ class AvatarStore:
             raise StoreError(
                 f"{folder}: cannot be used as a store ({error.strerror}); choose another folder"
             ) from error
-        self.database = Database(used or f"sqlite:///{folder / DATABASE}")
+        self.database = Database(used or URL.create("sqlite", database=str(folder / DATABASE)))
         self.volumes = Blobs(folder / "volumes", ".nii.gz", "volume")
         self.tables = Blobs(folder / "tables", ".parquet", "table")
         self.database.migrate()
@@ -251,6 +253,25 @@ class AvatarStore:
         with self.database.writing() as session:
             row = StepRow(input=key, step=step, text=result).sealed()
             self.database.keep(session, row)
+
+
+def require_no_password(url: str) -> None:
+    """Refuse a database's URL that would bring a password into a file.
+
+    Raises:
+        StoreError: there is one in it, or it is no URL.
+    """
+    try:
+        told = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise StoreError(
+            "--database is no URL of a database; give postgresql+psycopg://USER@HOST/NAME"
+        ) from error
+    if told.password is not None or "password" in told.query:
+        raise StoreError(
+            "--database has a password in it, which would be written to a file; leave it out and give it by "
+            "PGPASSWORD or ~/.pgpass"
+        )
 
 
 def _settings(folder: Path) -> StoreSettings | None:

@@ -25,10 +25,17 @@ class Budget(_Part):
     minutes: float = Field(default=30.0, gt=0, le=10_000)
 
 
+class StepBudget(_Part):
+    """Of one step, where it differs from that of every step."""
+
+    memory_gb: float | None = Field(default=None, gt=0.1, le=1024)
+    minutes: float | None = Field(default=None, gt=0, le=10_000)
+
+
 class Budgets(Budget):
     """Of every step, and of single ones."""
 
-    steps: dict[str, Budget] = {}
+    steps: dict[str, StepBudget] = {}
 
     @model_validator(mode="after")
     def _steps_are_known(self) -> Self:
@@ -39,7 +46,10 @@ class Budgets(Budget):
 
     def of(self, step: str) -> Budget:
         """Of one step."""
-        return self.steps.get(step, self)
+        own = self.steps.get(step, StepBudget())
+        return Budget(
+            memory_gb=own.memory_gb or self.memory_gb, minutes=own.minutes or self.minutes
+        )
 
 
 class CohortConfig(_Part):
@@ -51,7 +61,7 @@ class CohortConfig(_Part):
         manifest: a table with a row for each patient.
         bids: a folder in the manner of BIDS.
         dicom: patterns of folders, zips and tars, each with one patient's DICOM.
-        site: of the tumor, where a study.yaml does not say.
+        site: of the tumor, where a study.yaml is made: of a manifest, a bids folder, or dicom.
         workers: processes; by cores and memory without.
         threads: of each worker; the cores divided among them without.
     """

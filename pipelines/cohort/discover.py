@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import os
 import re
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from glob import escape, glob
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +30,10 @@ FILES = ("variants", "record", "segmentation", "brain_mask")
 """Columns of a manifest beside the sequences."""
 UNSAFE = r"[^A-Za-z0-9._-]"
 """What a patient's id has not."""
+MOST_LETTERS = 64
+"""Of a patient's id."""
+ARCHIVE = r"(?i)\.(zip|tar|tgz|tar\.gz|tar\.bz2|tar\.xz)$"
+"""Ends of names that are not part of a patient's id."""
 BIDS = (
     (re.compile(r"_ce-[A-Za-z0-9]+_.*T1w$|_ce-[A-Za-z0-9]+_T1w$"), "t1c"),
     (re.compile(r"_T1w$"), "t1"),
@@ -77,30 +85,58 @@ def discover(config: CohortConfig, base: Path, run: Path) -> list[FoundStudy]:
         raise StudyError(
             f"{base}: no study was found for {config.name}; look at the paths in its file"
         )
-    return [*_each_once(sorted(found, key=lambda study: (study.patient, str(study.source))))]
+    return sorted(_each_once(found), key=lambda study: (study.patient, str(study.source)))
 
 
 def _each_once(found: list[FoundStudy]) -> Iterator[FoundStudy]:
     """A patient who is there twice is run neither time: which one is meant nobody said."""
-    counts = Counter(study.patient for study in found)
-    for number, study in enumerate(found):
-        if counts[study.patient] == 1:
+    named = Counter(study.patient for study in found)
+    usable = Counter(study.patient for study in found if not study.error)
+    for study in found:
+        if named[study.patient] == 1 or (usable[study.patient] == 1 and not study.error):
             yield study
             continue
-        others = [str(s.source) for s in found if s.patient == study.patient and s is not study]
+        error = study.error
+        if not error:
+            others = [str(s.source) for s in found if s.patient == study.patient and s is not study]
+            error = (
+                f"{study.source}: patient {study.patient} is also in {', '.join(others)}; give each study "
+                "another patient_id, or put the scans of one patient into one study.yaml"
+            )
+        own = _tag(str(study.source))
         yield replace(
-            study, patient=f"{study.patient}.{number}",
-            error=f"{study.source}: patient {study.patient} is also in {', '.join(others)}; give each study "
-            "another patient_id, or put the scans of one patient into one study.yaml",
-        )  # fmt: skip
+            study, patient=f"{study.patient[: MOST_LETTERS - len(own)]}{own}", error=error
+        )
+
+
+def _tag(text: str) -> str:
+    """Tells apart what has one name."""
+    return "." + hashlib.sha256(os.fsencode(text)).hexdigest()[:6]
+
+
+def _named_after(name: str) -> str:
+    """A patient's id after a file, folder or cell; another name has another id."""
+    safe = re.sub(UNSAFE, "-", name).lstrip("-._")[:MOST_LETTERS]
+    if safe == name:
+        return safe
+    own = _tag(name)
+    return f"{safe[: MOST_LETTERS - len(own)] or 'patient'}{own}"
+
+
+def _matching(base: Path, pattern: str) -> list[Path]:
+    """What a pattern finds, relative to ``base`` or absolute; hidden files are not found."""
+    found = glob(str(Path(escape(str(base))) / pattern), recursive=True)  # noqa: PTH207  # absolute ones
+    return [Path(path) for path in sorted(found)]
 
 
 def _study_folders(config: CohortConfig, base: Path) -> Iterator[FoundStudy]:
+    seen: set[Path] = set()
     for pattern in config.studies:
-        for folder in sorted(base.glob(pattern)):
-            if not folder.is_dir():
+        for folder in _matching(base, pattern):
+            if not folder.is_dir() or folder.resolve() in seen:
                 continue
-            name, what = re.sub(UNSAFE, "-", folder.name)[:64], ""
+            seen.add(folder.resolve())
+            name, what = _named_after(folder.name), ""
             try:
                 if not (folder / "study.yaml").is_file():
                     raise StudyError(
@@ -109,6 +145,8 @@ def _study_folders(config: CohortConfig, base: Path) -> Iterator[FoundStudy]:
                 name = read_model(folder / "study.yaml", StudyFile, StudyError).patient_id
             except AvatarError as broken:
                 what = str(broken)
+            except OSError as broken:
+                what = f"{broken.filename or folder}: cannot be read ({broken.strerror}); ask for the right to"
             yield FoundStudy(name, folder, folder, what)
 
 
@@ -117,7 +155,7 @@ def _of_manifest(path: Path, config: CohortConfig, run: Path) -> Iterator[FoundS
         with open_text(path) as stream:
             table = csv.DictReader(stream)
             columns, rows = list(table.fieldnames or ()), list(table)
-    except UNREADABLE as error:
+    except (*UNREADABLE, csv.Error) as error:
         raise StudyError(f"{path}: cannot be read ({error}); give a CSV in UTF-8") from error
     known = {"patient_id", "study", "site", "day", "origin", *SEQUENCES, *FILES}
     unknown = [column for column in columns if column not in known]
@@ -131,15 +169,20 @@ def _of_manifest(path: Path, config: CohortConfig, run: Path) -> Iterator[FoundS
     for number, row in enumerate(rows, 2):
         told = {key: value.strip() for key, value in row.items() if key and value and value.strip()}
         patient = told.get("patient_id", f"line-{number}")
+        if not re.fullmatch(NAME, patient):
+            what = (
+                f"{path}, line {number}: {patient!r} is no patient id; use letters, digits, . _ -"
+            )
+            yield FoundStudy(_named_after(patient), None, path, what)
+            continue
         if "study" in told:
             yield FoundStudy(patient, path.parent / told["study"], path)
             continue
         try:
             scan: dict[str, Any] = {"day": float(told.get("day", 0.0))}
         except ValueError:
-            name = re.sub(UNSAFE, "-", patient)[:64]
             what = f"{path}, line {number}: day is {told['day']!r}, which is no number of days"
-            yield FoundStudy(name, None, path, what)
+            yield FoundStudy(patient, None, path, what)
             continue
         scan["sequences"] = {s: _absolute(path, told[s]) for s in SEQUENCES if s in told}
         scan |= {
@@ -166,7 +209,7 @@ def _made(run: Path, patient: str, study: dict[str, Any], source: Path, where: s
     """Write a study.yaml into a folder of the run; only where it says something new."""
     if not re.fullmatch(NAME, patient):
         return FoundStudy(
-            re.sub(UNSAFE, "-", patient)[:64] or "unnamed", None, source,
+            _named_after(patient), None, source,
             f"{source}, {where}: {patient!r} is no patient id; use letters, digits, . _ -",
         )  # fmt: skip
     folder = run / MADE / patient
@@ -193,7 +236,7 @@ def _of_bids(root: Path, config: CohortConfig, run: Path) -> Iterator[FoundStudy
                 )
             days = _bids_days(subject, list(sessions))
         except StudyError as error:
-            yield FoundStudy(re.sub(UNSAFE, "-", patient)[:64], None, subject, str(error))
+            yield FoundStudy(_named_after(patient), None, subject, str(error))
             continue
         scans = [{"day": d, "sequences": s} for d, s in zip(days, sessions.values(), strict=True)]
         study = {"patient_id": patient, "site": config.site, "scans": scans}
@@ -232,8 +275,8 @@ def _bids_days(subject: Path, sessions: list[Path]) -> list[float]:
 
 def _dumps(config: CohortConfig, base: Path, run: Path) -> Iterator[FoundStudy]:
     for pattern in config.dicom:
-        for source in sorted(base.glob(pattern)):
-            name = re.sub(UNSAFE, "-", source.name.split(".")[0])[:64]
+        for source in _matching(base, pattern):
+            name = _named_after(re.sub(ARCHIVE, "", source.name))
             folder = run / MADE / name
             there = (folder / "study.yaml").is_file()
             yield FoundStudy(name, folder if there else None, source, is_dump=True)
@@ -248,6 +291,8 @@ def taken_in(study: FoundStudy, config: CohortConfig, run: Path) -> FoundStudy:
     if study.folder is not None or study.error:
         return study
     folder = run / MADE / study.patient
+    if folder.is_dir() and not (folder / "study.yaml").exists():
+        shutil.rmtree(folder)  # what is left of one that was cut off
     with opened(study.source) as found:
         picked = guessed(found.series)
         if not picked:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -22,7 +25,10 @@ from pipelines.steps import RECIPE
 RUNS = "runs"
 """Folder of a store with a folder for each run."""
 PATIENTS = "patients"
-Fault = Literal["input", "budget", "crash", "storage"]
+CONFIG = "cohort.json"
+"""File of a run with its cohort's settings and who is in it."""
+Fault = Literal["input", "setup", "budget", "crash", "storage"]
+"""What is to blame; ``setup`` is what this machine lacks: an atlas, knowledge."""
 
 
 class StepTaken(BaseModel):
@@ -106,9 +112,28 @@ def read_record(path: Path) -> PatientRecord | None:
 
 
 def records_of(run: Path) -> dict[str, PatientRecord]:
-    """All of a run, by patient."""
-    found = (read_record(path) for path in sorted((run / PATIENTS).glob("*.json")))
+    """By patient, of those who are in the cohort as it was planned last."""
+    listed = patients_of(run)
+    found = (
+        read_record(path)
+        for path in sorted((run / PATIENTS).glob("*.json"))
+        if listed is None or path.stem in listed
+    )
     return {record.patient: record for record in found if record is not None}
+
+
+def patients_of(run: Path) -> frozenset[str] | None:
+    """Who is in the cohort as it was planned last; None where that is not known."""
+    try:
+        told = json.loads((run / CONFIG).read_bytes())
+        return frozenset(told["patients"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def readable(text: object) -> str:
+    """A path or an error as text that can be written: a name on a disk need not be."""
+    return os.fsencode(str(text)).decode(errors="replace")
 
 
 def inputs_of(found: FoundStudy, config: CohortConfig, store: AvatarStore) -> dict[str, str]:
@@ -121,7 +146,7 @@ def inputs_of(found: FoundStudy, config: CohortConfig, store: AvatarStore) -> di
     """
     if found.error:
         raise StudyError(found.error)
-    digests = {"dump": dump_digest(found.source)} if found.is_dump else {}
+    digests = {"dump": dump_digest(found.source, config.site)} if found.is_dump else {}
     if found.folder is None:
         return digests
     study = read_study(found.folder)
@@ -130,15 +155,30 @@ def inputs_of(found: FoundStudy, config: CohortConfig, store: AvatarStore) -> di
     for path in study.named:
         file = found.folder / (f"{path}.fai" if path == reference else path)
         digests[str(path)] = source_of("", file).sha256 if file.exists() else "none"
+    if named := config.segmenter or study.segmenter:
+        digests["segmenter"] = _segmenter_digest(named)
     digests |= shared_inputs(config, store)
     digests["reviews"] = digest_of(_reviewed(study, store))
     return digests
 
 
-def dump_digest(source: Path) -> str:
-    """Of a folder's or archive's names and sizes."""
+def dump_digest(source: Path, site: str) -> str:
+    """Of a folder's or archive's names and sizes, and the site that it is taken in for."""
     files = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file())
-    return digest_of([[str(p.relative_to(source.parent)), p.stat().st_size] for p in files])
+    return digest_of(
+        [site, [[readable(p.relative_to(source.parent)), p.stat().st_size] for p in files]]
+    )
+
+
+@cache
+def _segmenter_digest(named: str) -> str:
+    """Of a network's weights and settings, which are the same for all patients of a run."""
+    from pipelines.weights import segmenter_of  # torch takes seconds
+
+    try:
+        return digest_of(segmenter_of(named).settings)
+    except AvatarError:
+        return "none"
 
 
 def shared_inputs(config: CohortConfig, store: AvatarStore) -> dict[str, str]:
@@ -161,9 +201,9 @@ def _reviewed(study: StudyFile, store: AvatarStore) -> list[str]:
     return [entry.model_dump_json() for log in logs for entry in log.entries]
 
 
-def refused(error: AvatarError) -> dict[str, str]:
+def refused(error: AvatarError | OSError) -> dict[str, str]:
     """In place of the inputs of a study that cannot be read."""
-    return {"error": digest_of(str(error))}
+    return {"error": digest_of(readable(error))}
 
 
 def why(
@@ -189,7 +229,7 @@ def why(
         return f"failed: {record.error}"
     try:
         now = inputs()
-    except AvatarError as error:
+    except (AvatarError, OSError) as error:
         now = refused(error)
     changed = [name for name in now if record.inputs.get(name) != now[name]]
     changed += [name for name in record.inputs if name not in now]

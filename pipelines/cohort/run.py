@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -20,10 +21,13 @@ from data.store import AvatarStore
 from pipelines.cohort.config import CohortConfig, read_cohort_config
 from pipelines.cohort.discover import FoundStudy, discover
 from pipelines.cohort.records import (
+    CONFIG,
     PATIENTS,
     PatientRecord,
     inputs_of,
+    patients_of,
     read_record,
+    readable,
     record_path,
     records_of,
     run_folder,
@@ -34,14 +38,19 @@ from pipelines.cohort.workers import Begun, Job, Lost, Refused, Workers, how_man
 from pipelines.steps import STEPS
 from pipelines.threads import cores
 
-CONFIG, PROGRESS, LOG, LOCK, CANCEL = "cohort.json", "progress.json", "log.txt", "lock", "cancel"
+PROGRESS, LOG, LOCK, CANCEL = "progress.json", "log.txt", "lock", "cancel"
 PLAN, REPORT = "plan.json", "quality.html"
 MOST_ATTEMPTS = 2
 """Of a patient whose worker was killed: a machine may have been short of memory once, not twice."""
 HEARD_SECONDS = 0.5
 LOOKING = "looking at what has changed"
+ASKED = "it was asked to; run the same command to go on"
 SHOWN_SECONDS = 2.0
 """Between two writings of the progress, for the board."""
+
+
+class _AskedToStop(Exception):
+    """Before anybody was run."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +68,8 @@ class Progress:
     Args:
         state: of the run.
         total: patients to be run now.
-        kept: whose avatar was made before, from the same inputs.
+        kept: who was run before, from the same inputs.
+        kept_failed: how many of them have no avatar.
         done: finished now; ``failed`` those that were not.
         running: patient to step.
         steps: how often each was computed.
@@ -71,6 +81,7 @@ class Progress:
     state: str = "running"
     total: int = 0
     kept: int = 0
+    kept_failed: int = 0
     done: int = 0
     failed: int = 0
     workers: int = 0
@@ -192,22 +203,40 @@ def run_cohort(
     with _locked(run):
         (run / CANCEL).unlink(missing_ok=True)
         for leftover in abandoned(run, "**"):
-            leftover.unlink(missing_ok=True)
-        _tell_config(run, path, config)
+            if leftover.is_dir():
+                shutil.rmtree(leftover)
+            else:
+                leftover.unlink(missing_ok=True)
         looking = Progress(config.name, state=LOOKING)
 
         def looked(done: int, total: int) -> None:
             looking.done, looking.total = done, total
             on_change(looking)
+            if is_asked_to_stop():
+                raise _AskedToStop
 
-        planned = plan(
-            config, path.parent, store_folder, resume=resume, retry_failed=retry_failed, on_step=looked
-        )  # fmt: skip
+        try:
+            planned = plan(
+                config, path.parent, store_folder, resume=resume, retry_failed=retry_failed, on_step=looked
+            )  # fmt: skip
+        except _AskedToStop:
+            return Finished(run, (), ASKED, True, 0, 0, time.monotonic() - started)
+        before = patients_of(run)
+        _tell_config(run, path, config, planned)
         to_do = [one.study for one in planned if one.why]
         count = how_many(workers or config.workers, config.budgets.memory_gb, cores(), len(to_do))
+        if to_do or before != patients_of(run):  # what sums up the earlier ones is no longer true
+            (run / REPORT).unlink(missing_ok=True)
+        kept = records_of(run)
+        failed = [
+            (one.study.patient, kept[one.study.patient].error)
+            for one in planned
+            if not one.why and kept[one.study.patient].status == "failed"
+        ]
         shown = Progress(
-            config.name, total=len(to_do), kept=len(planned) - len(to_do), workers=count
-        )
+            config.name, total=len(to_do), kept=len(planned) - len(to_do), kept_failed=len(failed),
+            workers=count, failures=failed,
+        )  # fmt: skip
         driver = _Driver(config, store_folder, run, until, shown, started, on_change)
         try:
             stopped = driver.go(to_do, count, is_asked_to_stop) if to_do else ""
@@ -249,7 +278,7 @@ class _Driver:
             while waiting or workers.busy:
                 asked = max(is_asked(), 1 if (self.run / CANCEL).exists() else 0)
                 if asked and not self.stopped:
-                    self.stopped = "it was asked to; run the same command to go on"
+                    self.stopped = ASKED
                     self.was_asked = True
                 if asked > 1:
                     now = True
@@ -303,7 +332,7 @@ class _Driver:
 
     def _record(self, lost: Lost) -> PatientRecord:
         """Of a patient whose worker is no more."""
-        source, step = str(lost.job.study.source), lost.step or "reading"
+        source, step = readable(lost.job.study.source), lost.step or "reading"
         if lost.budget:
             error = f"{source}: {lost.budget}; raise it under 'budgets' in the cohort's file if it has to"
         else:
@@ -361,7 +390,7 @@ def write_plan(path: Path, store_folder: Path, *, retry_failed: bool = False) ->
             if one.why:
                 record_path(run, one.study.patient).unlink(missing_ok=True)
         (run / REPORT).unlink(missing_ok=True)
-        _tell_config(run, path, config)
+        _tell_config(run, path, config, planned)
         told = {
             "patients": [one.study.patient for one in planned],
             "to_run": [one.study.patient for one in planned if one.why],
@@ -406,8 +435,11 @@ def _locked(run: Path) -> Iterator[None]:
             file.truncate(0)
 
 
-def _tell_config(run: Path, path: Path, config: CohortConfig) -> None:
-    told = {"config": config.model_dump(mode="json"), "path": str(path.resolve())}
+def _tell_config(run: Path, path: Path, config: CohortConfig, planned: list[Planned]) -> None:
+    told = {
+        "config": config.model_dump(mode="json"), "path": str(path.resolve()),
+        "patients": [one.study.patient for one in planned],
+    }  # fmt: skip
     _write(run / CONFIG, json.dumps(told, indent=1))
 
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import psutil
 
-from data.errors import StudyError
+from data.errors import StoreError, StudyError
 from data.files import HOST
-from pipelines.cohort.records import PATIENTS, RUNS, PatientRecord, read_record, record_path
-from pipelines.cohort.run import CANCEL, CONFIG, LOCK, LOG, PLAN, PROGRESS, Progress, holder
+from pipelines.cohort.records import CONFIG, PATIENTS, RUNS, PatientRecord, read_record, record_path
+from pipelines.cohort.run import CANCEL, LOCK, LOG, PLAN, PROGRESS, Progress, holder
 from pipelines.cohort.table import TABLE
 
 SILENT = timedelta(seconds=30)
@@ -28,6 +28,7 @@ SILENT_JOBS = timedelta(minutes=15)
 BY_JOBS, NO_JOBS = "run by jobs", "silent jobs"
 """States of a run that was planned for another engine."""
 LOG_LINES = 200
+STARTED = "started.log"
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,12 @@ class RunState:
     @property
     def log(self) -> str:
         """The last lines, the latest first."""
-        try:
-            lines = (self.folder / LOG).read_text().splitlines()
-        except OSError:
-            return ""
-        return "\n".join(reversed(lines[-LOG_LINES:]))
+        return "\n".join(reversed(_lines(self.folder / LOG)))
+
+    @property
+    def started(self) -> str:
+        """What a start from elsewhere said, where it was refused."""
+        return "" if self.is_running else "\n".join(_lines(self.folder / STARTED))
 
 
 def runs_of(store: Path) -> list[RunState]:
@@ -92,6 +94,17 @@ def run_state(folder: Path) -> RunState:
     return RunState(
         folder.name, folder, progress, _is_running(folder, progress), None if path is None else Path(path)
     )  # fmt: skip
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(errors="replace").splitlines()[-LOG_LINES:]
+    except OSError:
+        return []
+
+
+def _unwritable(run: RunState, error: OSError) -> StoreError:
+    return StoreError(f"{run.folder}: cannot be written ({error.strerror}); ask for the right to")
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -160,7 +173,8 @@ def _is_running(folder: Path, progress: dict[str, Any]) -> bool:
         return False
     if host == HOST:
         try:
-            return holder(int(pid)) == told
+            is_over = psutil.Process(int(pid)).status() == psutil.STATUS_ZOMBIE
+            return not is_over and holder(int(pid)) == told
         except psutil.Error:
             return False
     if progress.get("state") != "running":
@@ -169,8 +183,15 @@ def _is_running(folder: Path, progress: dict[str, Any]) -> bool:
 
 
 def cancel(run: RunState) -> None:
-    """Let a run finish the patients in hand, and end."""
-    (run.folder / CANCEL).touch()
+    """Let a run finish the patients in hand, and end.
+
+    Raises:
+        StoreError: the run's folder cannot be written.
+    """
+    try:
+        (run.folder / CANCEL).touch()
+    except OSError as error:
+        raise _unwritable(run, error) from error
 
 
 def go_on(run: RunState, store: Path, *, retry_failed: bool = False) -> None:
@@ -178,6 +199,7 @@ def go_on(run: RunState, store: Path, *, retry_failed: bool = False) -> None:
 
     Raises:
         StudyError: its cohort's file is not there any more.
+        StoreError: the run's folder cannot be written.
     """
     if run.cohort is None or not run.cohort.is_file():
         raise StudyError(
@@ -193,7 +215,11 @@ def go_on(run: RunState, store: Path, *, retry_failed: bool = False) -> None:
         "--store",
         str(store),
     ]
-    with (run.folder / "started.log").open("w") as log:
+    try:
+        log = (run.folder / STARTED).open("w")
+    except OSError as error:
+        raise _unwritable(run, error) from error
+    with log:
         subprocess.Popen(
             [*command, "--retry-failed"] if retry_failed else command,
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,

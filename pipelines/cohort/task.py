@@ -13,20 +13,30 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from data.errors import AvatarError, StudyError
+from sqlalchemy.exc import SQLAlchemyError
+
+from data.errors import (
+    AvatarError,
+    KnowledgeError,
+    SampleError,
+    StoreError,
+    StudyError,
+)
 from data.files import replace_atomically
 from data.io.study import read_study
 from data.store import AvatarStore
 from pipelines.assemble import run_study
 from pipelines.cohort.config import CohortConfig
-from pipelines.cohort.discover import FoundStudy, taken_in
+from pipelines.cohort.discover import MADE, FoundStudy, taken_in
 from pipelines.cohort.records import (
     Fault,
     PatientRecord,
     StepTaken,
     dump_digest,
     inputs_of,
+    patients_of,
     read_record,
+    readable,
     record_path,
     refused,
     write_record,
@@ -34,9 +44,12 @@ from pipelines.cohort.records import (
 from pipelines.steps import STEPS, told_what_begins
 
 TRACEBACKS = "tracebacks"
+MACHINES = (SampleError, KnowledgeError, StoreError)
+"""Errors that another try of the same input may not have; weights are an input."""
 CLAIMS = "claims"
 """Folder of a run: which of its patients an avatar is of."""
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""Errors that are of the disk that is written to; others too, of a file in the store."""
 
 
 class _Enough(Exception):
@@ -60,6 +73,8 @@ class Stopwatch:
 
     def begins(self, step: str) -> None:
         """A step starts; the one before it has ended."""
+        if step not in STEPS:  # a part of one
+            return
         self.ends()
         if self.until is not None and STEPS.index(step) > STEPS.index(self.until):
             raise _Enough
@@ -126,17 +141,21 @@ def run_patient(
     def made(status: str, avatar: str = "", sha256: str = "", **more: object) -> PatientRecord:
         watch.ends()
         told = {
-            "patient": study.patient, "source": str(study.source), "status": status, "avatar": avatar,
+            "patient": study.patient, "source": readable(study.source), "status": status, "avatar": avatar,
             "sha256": sha256, "inputs": inputs, "steps": watch.taken, "attempts": attempts,
             "seconds": round(time.monotonic() - started, 3),
         }  # fmt: skip
+        if "error" in more:
+            more["error"] = readable(more["error"])
         record = PatientRecord.model_validate(told | more)
         write_record(run, record)
         return record
 
     try:
         with AvatarStore(store_folder) as store:
-            study = taken_in(_without_an_old_copy(study, run), config, run)
+            if study.is_dump:
+                inputs["dump"] = dump_digest(study.source, config.site)
+            study = taken_in(_without_an_old_copy(study, config, run), config, run)
             inputs |= inputs_of(study, config, store)
             if (folder := study.folder) is None:
                 raise StudyError(f"{study.source}: has no study folder")
@@ -151,7 +170,7 @@ def run_patient(
     except _Enough:
         return made("stopped")
     except AvatarError as error:
-        fault = _fault(error)
+        fault = _fault(error, store_folder)
         if not inputs:
             inputs |= refused(error)
         named = str(study.source) in str(error) or str(study.folder) in str(error)
@@ -160,9 +179,16 @@ def run_patient(
         sentence = f"{study.source}: there was not enough memory; give the cohort fewer workers"
         return made("failed", fault="budget", error=sentence)
     except OSError as error:
-        fault = "storage" if error.errno in FULL else "crash"
+        if _is_of_the_store(error, store_folder):
+            fault, remedy = "storage", "make room or mend it"
+        elif error.filename is not None:
+            fault, remedy = "input", "mend the file, or ask for the right to read it"
+            inputs |= {} if inputs else refused(error)
+        else:  # a pipe whose driver is gone
+            fault, remedy = "crash", "run it again"
+        what = error.filename or study.source
         return made(
-            "failed", fault=fault, error=f"{error.filename or study.source}: {error.strerror}"
+            "failed", fault=fault, error=f"{what}: cannot be used ({error.strerror}); {remedy}"
         )
     except Exception as error:  # a defect of ours must not end the night
         path = run / TRACEBACKS / f"{study.patient}.txt"
@@ -172,29 +198,42 @@ def run_patient(
         return made("failed", fault="crash", error=sentence)
 
 
-def _without_an_old_copy(study: FoundStudy, run: Path) -> FoundStudy:
+def _without_an_old_copy(study: FoundStudy, config: CohortConfig, run: Path) -> FoundStudy:
     """A dump that has changed since it was taken in is taken in again."""
     if not study.is_dump or study.folder is None:
         return study
     record = read_record(record_path(run, study.patient))
-    if record is not None and record.inputs.get("dump") == dump_digest(study.source):
+    if record is not None and record.inputs.get("dump") == dump_digest(study.source, config.site):
         return study
     shutil.rmtree(study.folder)
     return replace(study, folder=None)
 
 
-def _fault(error: AvatarError) -> Fault:
-    """Whether a disk is to blame; else the input is."""
+def _fault(error: AvatarError, store: Path) -> Fault:
+    """Whether the disk or the database is to blame, or what the machine lacks; else the input is."""
     cause: BaseException | None = error
     seen: list[BaseException] = []
     while cause is not None and cause not in seen:
-        if isinstance(cause, OSError) and cause.errno in FULL:
+        if isinstance(cause, SQLAlchemyError):
+            return "storage"
+        if isinstance(cause, OSError) and _is_of_the_store(cause, store):
             return "storage"
         seen.append(cause)
         cause = cause.__cause__
-    return (
-        "storage" if "disk is full" in str(error) or "cannot be written" in str(error) else "input"
-    )
+    if "disk is full" in str(error) or "cannot be written" in str(error):
+        return "storage"
+    return "setup" if isinstance(error, MACHINES) else "input"
+
+
+def _is_of_the_store(error: OSError, store: Path) -> bool:
+    """Whether a disk is full or read-only, or the file is one of the store: others will fare no better."""
+    if error.errno in FULL:
+        return True
+    path = error.filename2 or error.filename
+    if not isinstance(path, str | os.PathLike):
+        return False
+    place, folder = Path(path).resolve(), store.resolve()
+    return place.is_relative_to(folder) and MADE not in place.relative_to(folder).parts
 
 
 def _claim(run: Path, avatar: str, study: FoundStudy) -> None:
@@ -205,8 +244,10 @@ def _claim(run: Path, avatar: str, study: FoundStudy) -> None:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "w") as file:
             file.write(study.patient)
     except FileExistsError:
-        owner = path.read_text()
-        if owner not in ("", study.patient):
+        owner, listed = path.read_text(), patients_of(run)
+        if listed is not None and owner not in listed:  # the study has another name now
+            replace_atomically(path, study.patient.encode())
+        elif owner not in ("", study.patient):
             raise StudyError(
                 f"{study.source}: is of patient {avatar}, as {owner} is; put the scans of one patient into "
                 "one study"

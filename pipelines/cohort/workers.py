@@ -97,6 +97,10 @@ def serve(pipe: Connection) -> None:
             )  # fmt: skip
         except AvatarError as error:
             told = Refused(job, str(error))
+        except (
+            Exception
+        ) as error:  # not even a record: nothing that is done is lost by stopping here
+            told = Refused(job, f"{job.study.patient}: unforeseen {type(error).__name__}: {error}")
         pipe.send(told)
 
 

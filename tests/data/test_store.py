@@ -187,6 +187,23 @@ def test_a_store_of_the_first_version_is_brought_forward_and_loses_nothing(tmp_p
     database.close()
 
 
+def test_a_store_from_before_there_were_reviews_is_brought_forward(tmp_path):
+    in_database(old_store(tmp_path), "DROP TABLE reviews")
+    with AvatarStore(tmp_path) as store:
+        assert store.get("P1") == avatar(kps=80)
+        assert store.review("P1", 0.0).entries == ()
+
+
+@pytest.mark.parametrize("name", ["what?", "a?mode=ro", "50%20off", "a b#c", "ärzte"])
+def test_a_store_is_in_its_folder_whatever_that_is_called(tmp_path, name):
+    with AvatarStore(tmp_path / name) as store:
+        store.put(avatar())
+    assert (tmp_path / name / "avatars.sqlite").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    with AvatarStore(tmp_path / name, must_exist=True) as store:
+        assert store.patients() == ("P1",)
+
+
 def test_an_old_and_a_new_store_have_the_same_tables(tmp_path):
     found = []
     for folder in (old_store(tmp_path / "old"), tmp_path / "new"):

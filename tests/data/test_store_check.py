@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import sqlite3
 import time
 import zipfile
@@ -19,7 +21,7 @@ from app.cli import app
 from data.errors import StoreError
 from data.imaging import Volume
 from data.review import ReviewEntry
-from data.store import AvatarStore
+from data.store import AvatarStore, backup
 from data.store.backup import back_up, restore
 from data.store.bundle import fingerprint, read_bundle, read_manifest, read_signer, write_bundle
 from data.store.check import check_store, collect_garbage
@@ -136,8 +138,8 @@ def test_a_backup_brings_back_what_was_damaged(folder, tmp_path, kind):
         before = store.digests(), store.step(STEP), store.review("P1", 0.0)
         back_up(store, tmp_path / "copy")
         DAMAGE[kind][0](store)
-        with AvatarStore(tmp_path / "copy") as backup:
-            check_store(store, repair=True, backup=backup)
+        with AvatarStore(tmp_path / "copy") as kept:
+            check_store(store, repair=True, backup=kept)
         after = store.digests(), store.step(STEP), store.review("P1", 0.0)
         if kind == "an avatar under another name":  # which stays, for somebody to look at
             after[0].pop("P3")
@@ -197,7 +199,7 @@ def test_garbage_is_old_unmentioned_files_and_nothing_else(folder):
 def test_a_backup_is_a_store_and_the_next_one_copies_only_what_is_new(folder, tmp_path):
     with AvatarStore(folder) as store:
         first = back_up(store, tmp_path / "copy")
-        assert (first.rows, first.files, first.new_files, first.lost) == (4, 8, 8, ())
+        assert (first.rows, first.files, first.new_files, first.lost) == (4, 9, 9, ())
         put_avatar(store, "P3", scan_of(store, image(7), image(0).with_array(store.volume(
             store.get("P1").latest_scan.segmentation).array)))  # fmt: skip
         again = back_up(store, tmp_path / "copy")
@@ -207,7 +209,7 @@ def test_a_backup_is_a_store_and_the_next_one_copies_only_what_is_new(folder, tm
         assert copy.digests() == before
         assert check_store(copy).findings == ()
     done = restore(tmp_path / "copy", tmp_path / "back")
-    assert done.new_files == 9
+    assert done.new_files == 10
     with AvatarStore(tmp_path / "back") as back:
         assert back.digests() == before
         assert back.review("P1", 0.0).entries[0].by == "Dr. Ada"
@@ -250,6 +252,150 @@ def test_a_damaged_backup_a_full_folder_and_something_else_are_refused(folder, t
     assert not (tmp_path / "new").exists()
 
 
+def test_a_backup_keeps_what_the_store_has_lost_and_tells_it(folder, tmp_path):
+    with AvatarStore(folder) as store:
+        back_up(store, tmp_path / "copy")
+        before = store.digests(), store.review("P1", 0.0)
+        edit(store, "DELETE FROM reviews")
+        edit(store, "DELETE FROM avatars WHERE patient_id = 'P2'")
+        edit(store, "DELETE FROM steps")
+        lost = back_up(store, tmp_path / "copy").lost
+        assert {name.split(",")[0] for name in lost} == {
+            "avatar of P2",
+            "entry 1 of the review of P1",
+        }
+        with AvatarStore(tmp_path / "copy") as copy:
+            assert (copy.digests(), copy.review("P1", 0.0)) == before
+            assert copy.step(STEP) is None  # which the next run makes again
+            check_store(store, repair=True, backup=copy)
+        assert (store.digests(), store.review("P1", 0.0)) == before
+
+
+def test_a_backup_is_of_one_store(folder, tmp_path):
+    with AvatarStore(folder) as store:
+        back_up(store, tmp_path / "copy")
+    restore(tmp_path / "copy", tmp_path / "back")
+    with AvatarStore(tmp_path / "back") as back, AvatarStore(tmp_path / "anew") as anew:
+        assert back_up(back, tmp_path / "copy").new_files == 0  # what was restored goes on with it
+        with pytest.raises(StoreError, match="is a backup of another store than"):
+            back_up(anew, tmp_path / "copy")
+
+
+def test_a_backup_that_is_cut_off_anywhere_leaves_one_that_can_be_restored(
+    folder, tmp_path, monkeypatch
+):
+    with AvatarStore(folder) as store:
+        back_up(store, tmp_path / "first")
+        old = store.digests()
+        changed = store.volume(store.get("P1").latest_scan.segmentation)
+        put_avatar(store, "P1", scan_of(store, image(7), changed))
+        (folder / "knowledge" / "civic.json").write_text("[]")
+        new = store.digests()
+        assert new != old
+        write, seen = backup.replace_atomically, set()
+        for stop in range(20):
+            copy = shutil.copytree(tmp_path / "first", tmp_path / f"copy{stop}")
+            count = iter(range(100))
+
+            def broken(path, content, count=count, stop=stop):
+                if next(count) == stop:
+                    raise OSError(errno.ENOSPC, "No space left on device", str(path))
+                write(path, content)
+
+            monkeypatch.setattr(backup, "replace_atomically", broken)
+            try:
+                back_up(store, copy)
+                break
+            except StoreError as error:
+                told = str(error)
+            assert "the backup was cut off (No space left on device)" in told
+            restore(copy, tmp_path / f"back{stop}")
+            with AvatarStore(tmp_path / f"back{stop}") as back:
+                assert back.digests() in (old, new)
+                seen.add(back.digests() == new)
+                assert check_store(back).is_whole
+            monkeypatch.undo()
+            back_up(store, copy)
+            restore(copy, tmp_path / f"again{stop}")
+            with AvatarStore(tmp_path / f"again{stop}") as again:
+                assert again.digests() == new
+    assert seen == {True, False}
+
+
+def test_the_first_backup_that_is_cut_off_is_gone_on_with(folder, tmp_path, monkeypatch):
+    write = backup.replace_atomically
+
+    def broken(path, content):
+        if path.name == "backup.json":
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        write(path, content)
+
+    with AvatarStore(folder) as store:
+        monkeypatch.setattr(backup, "replace_atomically", broken)
+        with pytest.raises(StoreError, match="was cut off"):
+            back_up(store, tmp_path / "copy")
+        monkeypatch.undo()
+        assert back_up(store, tmp_path / "copy").lost == ()
+    restore(tmp_path / "copy", tmp_path / "back")
+
+
+def test_a_changed_avatar_that_was_reviewed_does_not_keep_the_others_from_a_backup(
+    folder, tmp_path
+):
+    with AvatarStore(folder) as store:
+        edit(store, "UPDATE avatars SET document = '{}' WHERE patient_id = 'P1'")
+        lost = back_up(store, tmp_path / "copy").lost
+    assert lost == ("avatar of P1", "entry 1 of the review of P1, day 0.0")
+    with AvatarStore(tmp_path / "copy") as copy:
+        assert copy.patients() == ("P2",)
+
+
+def test_an_older_row_comes_back_with_its_files_and_the_newer_is_put_aside(folder, tmp_path):
+    with AvatarStore(folder) as store:
+        back_up(store, tmp_path / "copy")
+        older = mask_of(store)
+        put_avatar(
+            store, "P1", scan_of(store, image(7), image(3).with_array(np.ones((6, 6, 6), np.uint8)))
+        )
+        collect_garbage(store, older_than=0)
+        assert not older.exists()
+        DAMAGE["an edited avatar"][0](store)
+        with AvatarStore(tmp_path / "copy") as kept:
+            found = check_store(store, repair=True, backup=kept)
+        assert found.findings[0].repaired == "an older one brought back from the backup"
+        assert found.is_whole
+        assert mask_of(store) == older
+        assert older.exists()
+        aside = {path.read_text()[:14] for path in (folder / "damaged").glob("avatars-*.txt")}
+        assert "avatar of P1\n{" in aside
+
+
+def test_bytes_that_are_no_text_are_found_by_the_row(folder, tmp_path):
+    with AvatarStore(folder) as store:
+        back_up(store, tmp_path / "copy")
+        before = store.digests()
+        edit(
+            store, "UPDATE avatars SET document = CAST(X'7B22FF7D' AS TEXT) WHERE patient_id = 'P1'"
+        )
+        assert [f.what for f in check_store(store).findings if f.kind == "edited row"] == [
+            "avatar of P1"
+        ]
+        with AvatarStore(tmp_path / "copy") as kept:
+            assert check_store(store, repair=True, backup=kept).is_whole
+        assert store.digests() == before
+
+
+def test_a_file_that_was_found_of_use_again_is_no_garbage(folder):
+    with AvatarStore(folder) as store:
+        ref = store.put_volume(image(1234))
+        path = store.volume_path(ref.sha256)
+        os.utime(path, (0, 0))
+        assert [p for p, _ in collect_garbage(store, dry_run=True)] == [path]
+        store.put_volume(image(1234))  # by a run that is about to name it
+        assert collect_garbage(store) == []
+        assert path.exists()
+
+
 def test_an_avatar_travels_as_one_signed_file(folder, tmp_path):
     signer = read_signer(tmp_path / "key")
     assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
@@ -276,12 +422,17 @@ def test_an_avatar_travels_as_one_signed_file(folder, tmp_path):
             read_bundle(other, path, trusted=trusted)
         read_bundle(other, path, trusted=trusted, replace=True)
         assert other.digests()["P1"] == store.digests()["P1"]
+        put_avatar(other, "P1", *store.get("P1").scans)
+        seen = store.review("P1", 0.0).entries[0].model_copy(update={"number": 2})
+        other.append_review("P1", 0.0, seen)
+        with pytest.raises(StoreError, match="was reviewed here"):
+            read_bundle(other, path, trusted=trusted, replace=True)
         edit(other, "DELETE FROM reviews")
         other.append_review(
             "P1", 0.0, store.review("P1", 0.0).entries[0].model_copy(update={"by": "Dr. Eve"})
         )
         with pytest.raises(StoreError, match="reviewed apart"):
-            read_bundle(other, path, trusted=trusted)
+            read_bundle(other, path, trusted=trusted, replace=True)
 
 
 def repacked(path, target, change):
@@ -357,7 +508,7 @@ def test_the_commands_check_copy_and_carry(folder, tmp_path, monkeypatch):
         return " ".join(ran.output.split())
 
     assert "4 rows, 7 files: all whole" in run("check", "--store", folder)
-    assert "8 of them new" in run("backup", tmp_path / "copy", "--store", folder)
+    assert "9 of them new" in run("backup", tmp_path / "copy", "--store", folder)
     with AvatarStore(folder) as store:
         flip(mask_of(store))
         orphan(store)
@@ -369,5 +520,15 @@ def test_the_commands_check_copy_and_carry(folder, tmp_path, monkeypatch):
     assert "4 rows" in run("restore", tmp_path / "copy", tmp_path / "back")
     assert "signed by" in run("export", "P1", tmp_path / "P1.avatar", "--store", tmp_path / "back")
     assert "P1, signed by" in run("import", tmp_path / "P1.avatar", "--store", tmp_path / "third")
-    ran = CliRunner().invoke(app, ["store", "init", "--database", "postgresql://me:secret@host/x"])
-    assert "leave it out" in str(ran.exception)
+    for url in (
+        "postgresql://me:secret@host/x",
+        "postgresql+psycopg://host/x?user=me&password=secret",
+    ):
+        for words in (
+            ["init", "--store", tmp_path / "new"],
+            ["restore", tmp_path / "copy", tmp_path / "new"],
+        ):
+            ran = CliRunner().invoke(app, ["store", *map(str, words), "--database", url])
+            assert "leave it out" in str(ran.exception)
+            assert "secret" not in str(ran.exception)
+            assert not (tmp_path / "new" / "store.yaml").exists()

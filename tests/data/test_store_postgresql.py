@@ -73,6 +73,10 @@ def test_backups_go_from_one_kind_of_database_to_the_other(url, tmp_path):
         before = plain.digests()
         back_up(plain, tmp_path / "copy")
     restore(tmp_path / "copy", tmp_path / "shared", url=url)
+    with pytest.raises(
+        StoreError, match="has a store in it already; restore into an empty database"
+    ):
+        restore(tmp_path / "copy", tmp_path / "another", url=url)
     with AvatarStore(tmp_path / "shared", must_exist=True) as store:
         assert store.digests() == before
         assert store.review("P1", 0.0).entries == (ENTRY,)

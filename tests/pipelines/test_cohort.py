@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -19,14 +20,16 @@ import psutil
 import pytest
 import yaml
 from cohorts import SIDE, has_ended, write_cohort, write_patient
+from sqlalchemy import text
 from typer.testing import CliRunner
 
 from app.cli import app
 from data.errors import StudyError
+from data.files import TEMPORARY
 from data.io.cohort import read_cohort
 from data.store import AvatarStore
 from data.store.check import check_store
-from pipelines.cohort import task
+from pipelines.cohort import records, task
 from pipelines.cohort.config import CohortConfig, read_cohort_config
 from pipelines.cohort.discover import discover
 from pipelines.cohort.records import (
@@ -221,6 +224,40 @@ def test_one_patient_in_two_studies_is_run_neither_time(tmp_path):
     assert "patient P00 is also in" in found[0].error
 
 
+def test_a_broken_study_does_not_keep_a_good_one_of_the_same_name_from_running(tmp_path):
+    path = write_cohort(tmp_path, 1, studies=["studies/*", "st*/P00", "elsewhere/*"])
+    (tmp_path / "elsewhere" / "P00").mkdir(parents=True)
+    good, broken = discover(read_cohort_config(path), tmp_path, tmp_path / "run")
+    assert (good.patient, good.error) == ("P00", "")
+    assert broken.patient.startswith("P00.")
+    assert "has no study.yaml" in broken.error
+
+
+def test_who_is_not_in_the_cohort_any_more_is_in_none_of_its_tables(tmp_path):
+    path = write_cohort(tmp_path, 3, side=16)
+    store = tmp_path / "store"
+    command = ["cohort", "run", str(path), "--store", str(store), "--json"]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    shutil.rmtree(tmp_path / "studies" / "P01")
+    told = json.loads(CliRunner().invoke(app, command).stdout)
+    assert (told["patients"], told["recomputed"]) == (2, 0)
+    table = pd.read_parquet(run_folder(store, "small") / "cohort.parquet")
+    assert table["patient"].tolist() == ["P00", "P02"]
+    assert "P01" not in Path(told["report"]).read_text()
+    assert sorted(digests(store)) == ["P00", "P01", "P02"]  # the avatar stays
+
+
+def test_a_network_that_was_not_there_is_an_input_that_comes(tmp_path, monkeypatch):
+    path = write_cohort(tmp_path, 1, side=16, segmenter="msnet")
+    for place in ("AVATAR_SHARED", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "HOME"):
+        monkeypatch.setenv(place, str(tmp_path / "nothing"))
+    (study,) = discover(read_cohort_config(path), tmp_path, tmp_path / "run")
+    with AvatarStore(tmp_path / "store") as store:
+        records._segmenter_digest.cache_clear()
+        assert records.inputs_of(study, read_cohort_config(path), store)["segmenter"] == "none"
+        records._segmenter_digest.cache_clear()
+
+
 # Where studies come from
 
 
@@ -239,7 +276,8 @@ def test_a_manifest_names_files_and_its_mistakes_are_told_with_their_line(tmp_pa
     assert found["A1"].folder == tmp_path / "run" / "studies" / "A1"
     told = yaml.safe_load((found["A1"].folder / "study.yaml").read_text())
     assert told["scans"][0]["sequences"]["t1c"] == str(folder / "t1c.nii.gz")
-    assert "line 3: 'x y' is no patient id" in found["x-y"].error
+    (unnamed,) = (study for patient, study in found.items() if patient.startswith("x-y."))
+    assert "line 3: 'x y' is no patient id" in unnamed.error
     assert "line 4: day is 'soon'" in found["A2"].error
     (tmp_path / "patients.csv").write_text("patient_id,T1\nA,x")
     with pytest.raises(StudyError, match="the column 'T1' is not known"):
@@ -574,6 +612,112 @@ def test_a_dump_of_dicom_is_taken_in_without_the_person_and_again_when_it_change
     found = task.run_patient(study, config, tmp_path / "store", tmp_path / "run")
     assert found.fault == "input"
     assert str(source) in found.error
+
+
+@pytest.mark.parametrize(
+    ("name", "patient"),
+    [
+        ("DOE.zip", "DOE"), ("P1.tar.gz", "P1"), ("1.2.840.1", "1.2.840.1"), ("1.2.840.2", "1.2.840.2"),
+        ("-nal", "nal."), ("患者一.zip", "patient."), ("a b", "a-b."),
+    ],
+)  # fmt: skip
+def test_dumps_are_named_after_their_files_and_no_two_alike(tmp_path, name, patient):
+    (tmp_path / "dumps" / name).mkdir(parents=True)
+    (tmp_path / "dumps" / ".DS_Store").write_text("")
+    config = CohortConfig(name="d", dicom=(str(tmp_path / "dumps" / "*"),), site="generic")
+    (study,) = discover(config, tmp_path / "elsewhere", tmp_path / "run")
+    assert study.patient == patient or (patient[-1] == "." and study.patient.startswith(patient))
+
+
+def test_a_dump_that_was_cut_off_is_taken_in_again_and_a_broken_one_only_when_it_changes(tmp_path):
+    source = tmp_path / "dumps" / "DOE"
+    source.mkdir(parents=True)
+    (source / "notes.txt").write_text("no image")
+    (tmp_path / "c.yaml").write_text("name: d\ndicom: [dumps/*]\nsite: generic\n")
+    store = tmp_path / "store"
+    run = run_folder(store, "d")
+    (run / "studies" / "DOE").mkdir(parents=True)  # of a worker that was killed
+    leftover = run / "studies" / f"{TEMPORARY}elsewhere-1-x"
+    leftover.mkdir()
+    os.utime(leftover, (0, 0))
+    (found,) = run_cohort(tmp_path / "c.yaml", store, workers=1).records
+    assert (found.status, found.fault) == ("failed", "input")
+    assert "exists already" not in found.error
+    assert not leftover.exists()
+    assert whys(tmp_path / "c.yaml", store) == {"DOE": ""}
+    (tmp_path / "c.yaml").write_text("name: d\ndicom: [dumps/*]\nsite: glioma\n")
+    assert "changed: dump" in whys(tmp_path / "c.yaml", store)["DOE"]
+
+
+def test_a_file_that_cannot_be_read_fails_its_patient_alone(tmp_path, monkeypatch):
+    path = write_cohort(tmp_path, 1, side=16)
+    (study,) = discover(read_cohort_config(path), tmp_path, tmp_path / "run")
+    file = str(study.folder / "t1c.nii.gz")
+
+    def unreadable(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied", file)
+
+    run = run_folder(tmp_path / "store", "small")
+    monkeypatch.setattr(records, "sha256_file", unreadable)
+    found = task.run_patient(study, read_cohort_config(path), tmp_path / "store", run)
+    assert (found.status, found.fault) == ("failed", "input")
+    assert f"{file}: cannot be used (Permission denied)" in found.error
+    assert whys(path, tmp_path / "store") == {"P00": ""}
+    monkeypatch.undo()
+    assert whys(path, tmp_path / "store")["P00"].startswith("changed: ")
+
+
+def test_a_database_that_fails_is_nobody_s_input(tmp_path, monkeypatch):
+    path = write_cohort(tmp_path, 1, side=16)
+    (study,) = discover(read_cohort_config(path), tmp_path, tmp_path / "run")
+
+    def gone(self, *_):
+        with self.database.writing() as session:
+            session.execute(text("SELECT * FROM nowhere"))
+
+    monkeypatch.setattr(AvatarStore, "put", gone)
+    run = run_folder(tmp_path / "store", "small")
+    found = task.run_patient(study, read_cohort_config(path), tmp_path / "store", run)
+    assert found.fault == "storage"
+
+
+def test_a_name_on_a_disk_that_is_no_text_fails_its_patient_alone(tmp_path):
+    path = write_cohort(tmp_path, 1, side=16)
+    try:
+        (tmp_path / "studies" / os.fsdecode(b"M\xfcller")).mkdir()
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    found = run_cohort(path, tmp_path / "store", workers=1)
+    assert [r.status for r in found.records] == ["failed", "done"]
+    assert "has no study.yaml" in found.records[0].error
+
+
+def test_a_stop_is_heard_while_looking_at_what_has_changed(tmp_path):
+    path = write_cohort(tmp_path, 2, side=16)
+    found = run_cohort(path, tmp_path / "store", workers=1, is_asked_to_stop=lambda: 1)
+    assert found.was_asked
+    assert found.records == ()
+    assert found.stopped.startswith("it was asked to")
+
+
+def test_a_budget_of_a_step_is_filled_from_that_of_all():
+    budgets = CohortConfig.model_validate(
+        {
+            "name": "b",
+            "studies": ["x"],
+            "budgets": {"memory_gb": 24, "steps": {"simulate": {"minutes": 60}}},
+        }
+    ).budgets
+    assert (budgets.of("simulate").memory_gb, budgets.of("simulate").minutes) == (24, 60)
+    assert (budgets.of("scan").memory_gb, budgets.of("scan").minutes) == (24, 30)
+
+
+def test_a_part_of_a_step_is_counted_with_it():
+    watch = task.Stopwatch(until="calibrate")
+    for step in ("ingest", "calibrate", "update", "update"):
+        watch.begins(step)
+    watch.ends()
+    assert [taken.step for taken in watch.taken] == ["ingest", "calibrate"]
 
 
 def test_a_run_by_another_engine_is_told_from_its_records(tmp_path):

@@ -8,17 +8,19 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Make the tables."""
+    """Make the tables; stores from before there were migrations have some of them."""
     op.create_table(
         "avatars",
         sa.Column("patient_id", sa.String(64), primary_key=True),
         sa.Column("document", sa.Text, nullable=False),
+        if_not_exists=True,
     )
     op.create_table(
         "steps",
         sa.Column("key", sa.String(64), primary_key=True),
         sa.Column("step", sa.String(64), nullable=False),
         sa.Column("result", sa.Text, nullable=False),
+        if_not_exists=True,
     )
     op.create_table(
         "reviews",
@@ -26,6 +28,7 @@ def upgrade() -> None:
         sa.Column("day", sa.String(32), primary_key=True),
         sa.Column("number", sa.Integer, primary_key=True),
         sa.Column("entry", sa.Text, nullable=False),
+        if_not_exists=True,
     )
 
 
