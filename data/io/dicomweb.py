@@ -21,6 +21,8 @@ from data.io.dicom_made import write_dicom
 
 PASSWORD_VARIABLE, TOKEN_VARIABLE = "AVATAR_PACS_PASSWORD", "AVATAR_PACS_TOKEN"
 TIMEOUT_S = 120.0
+ATTEMPTS, RETRIED_AFTER_MS = 3, 500
+"""A wrong address is told after 3 s; the wait doubles."""
 KEPT_SEQUENCE = "ReferencedSOPSequence"
 STUDY_UID, SERIES_UID = "0020000D", "0020000E"
 PAGE = 100
@@ -65,6 +67,9 @@ class Pacs:
             raise PacsError(f"{url}: is no web address; give it as https://HOST/dicom-web")
         self.url = url
         self._client = DICOMwebClient(url, session=_session(url, user), timeout=TIMEOUT_S)
+        self._client.set_http_retry_params(
+            max_attempts=ATTEMPTS, wait_exponential_multiplier=RETRIED_AFTER_MS
+        )
 
     def series(
         self, *, patient: str | None = None, accession: str | None = None

@@ -12,8 +12,9 @@ from browser import CHROMIUM, FLAGS, PATIENCE_MS
 def browser():
     if not Path(CHROMIUM).exists():
         pytest.skip("Chromium is not installed; 'make system' installs Debian's")
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield opened

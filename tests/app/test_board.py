@@ -173,7 +173,7 @@ def tumor_side(page):
 
 
 def compare_three(page, own, patient):
-    """Stupp, observation and a regimen of the user's own, each with its cells on the scan."""
+    """Stupp, observation and a regimen of the user's own; two of them with their cells on the scan."""
     own.write_text(
         "name: Short course\ntarget: {kind: margin}\n"
         "radiotherapy: [{fractions: 10, dose_per_fraction_gy: 3.4, start_day: 21}]\n"
@@ -188,6 +188,7 @@ def compare_three(page, own, patient):
     dense = {}
     for letter in "ABC":
         cell(page, "Time to progression", "ABC".index(letter) + 1).get_by_text("day").wait_for()
+    for letter in "AB":
         if letter != "A":  # which is shown already
             page.evaluate("window.shownBefore = window.avatarViewer.volumes[2].img")
             shown = page.get_by_test_id("stButtonGroup").filter(has_text="Cells on the scan")
@@ -204,7 +205,6 @@ def compare_three(page, own, patient):
         )
         shot(page, f"simulate-{patient}-{letter}")
     assert dense["B"] > dense["A"]  # without treatment more voxels are full than under Stupp
-    assert dense["B"] > dense["C"]
 
 
 @pytest.mark.slow
