@@ -57,7 +57,7 @@ def unpack(path: Path, folder: Path) -> dict[Path, str]:
                     out.write(chunk)
     except (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError) as error:
         raise ImageError(f"{path}: the archive is damaged ({error}); copy it again") from error
-    except (RuntimeError, NotImplementedError) as error:  # zipfile's words for a password
+    except RuntimeError as error:  # zipfile's: a password, a method it does not know
         raise ImageError(f"{path}: cannot be unpacked ({error}); unpack it yourself") from error
     return names
 

@@ -41,9 +41,8 @@ class Blobs:
         """
         digest = hashlib.sha256(content).hexdigest()
         path = self.path(digest)
-        with suppress(
-            OSError
-        ):  # removed by another just now, or not to be read: it is written again
+        # One that another process removed just now, or that cannot be read, is written again.
+        with suppress(OSError):
             if self.holds(digest):
                 os.utime(path)
                 return digest

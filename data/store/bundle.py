@@ -192,13 +192,7 @@ def _read(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:
         if told.compress_type != zipfile.ZIP_STORED or told.file_size > MOST_BYTES:
             raise _changed(path, f"{name} is packed as no bundle is")
         return archive.read(name)
-    except (
-        KeyError,
-        OSError,
-        zipfile.BadZipFile,
-        EOFError,
-        RuntimeError,
-    ) as error:
+    except (KeyError, OSError, zipfile.BadZipFile, EOFError, RuntimeError) as error:
         raise _changed(path, f"{name} is missing or damaged") from error
 
 

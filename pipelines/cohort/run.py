@@ -220,7 +220,9 @@ def run_cohort(
                 config, path.parent, store_folder, resume=resume, retry_failed=retry_failed, on_step=looked
             )  # fmt: skip
         except _AskedToStop:
-            return Finished(run, (), ASKED, True, 0, 0, time.monotonic() - started)
+            return Finished(
+                run, (), ASKED, was_asked=True, recomputed=0, workers=0, seconds=time.monotonic() - started
+            )  # fmt: skip
         before = patients_of(run)
         _tell_config(run, path, config, planned)
         to_do = [one.study for one in planned if one.why]

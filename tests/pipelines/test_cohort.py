@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -29,6 +30,7 @@ from data.files import TEMPORARY
 from data.io.cohort import read_cohort
 from data.store import AvatarStore
 from data.store.check import check_store
+from pipelines import weights
 from pipelines.cohort import records, task
 from pipelines.cohort.config import CohortConfig, read_cohort_config
 from pipelines.cohort.discover import discover
@@ -255,7 +257,14 @@ def test_a_network_that_was_not_there_is_an_input_that_comes(tmp_path, monkeypat
     with AvatarStore(tmp_path / "store") as store:
         records._segmenter_digest.cache_clear()
         assert records.inputs_of(study, read_cohort_config(path), store)["segmenter"] == "none"
+        found = set()
+        for sha256 in ("a", "b"):
+            network = SimpleNamespace(settings={"weights_sha256": sha256})
+            monkeypatch.setattr(weights, "segmenter_of", lambda kind, network=network: network)
+            records._segmenter_digest.cache_clear()
+            found.add(records.inputs_of(study, read_cohort_config(path), store)["segmenter"])
         records._segmenter_digest.cache_clear()
+    assert len(found | {"none"}) == 3
 
 
 # Where studies come from
