@@ -56,8 +56,21 @@ def serve(store: Path):
     raise AssertionError("the board did not start")
 
 
+SETTLED = """() => document.querySelector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+  && !document.querySelector('[data-stale="true"], [data-testid*="Skeleton"]')"""
+
+
+def settled(page):
+    """Wait until the script has ended and everything of its page is drawn, nothing of an earlier run left.
+
+    What is pressed or counted before may move or go between two steps of a test.
+    """
+    page.wait_for_function(SETTLED)
+
+
 def shot(page, name):
-    """A picture for people, where AVATAR_SCREENSHOTS names a folder: one of a viewer takes seconds."""
+    """The settled page, and a picture of it where AVATAR_SCREENSHOTS names a folder (seconds, of a viewer)."""
+    settled(page)
     if SHOTS is not None:
         Path(SHOTS).mkdir(parents=True, exist_ok=True)
         page.screenshot(path=Path(SHOTS) / f"{name}.png")
@@ -102,6 +115,7 @@ def keys_of_fields(page):
 
     Fields that are switched by a click (a toggle, a link) are told of and not pressed.
     """
+    settled(page)
     keys = {}
     for field in page.locator(FIELD).all():
         name = field.locator('[data-testid="stWidgetLabel"] p').first.inner_text()
@@ -121,6 +135,7 @@ def keys_of_fields(page):
 
 def keys_of_buttons(page):
     """Every button's and link's key by what stands on it, as its help tells it."""
+    settled(page)
     made = [b for b in page.locator(PRESSED).all() if b.is_visible()]
     return {
         b.locator('[data-testid="stMarkdownContainer"]').first.inner_text(): _key_told(page, b)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 from avatars import put_avatar
-from browser import banner, keys_of_fields, serve, shot
+from browser import banner, keys_of_fields, serve, settled, shot
 from playwright.sync_api import expect
 
 from data.clinical import ClinicalRecord
@@ -111,6 +111,7 @@ def opened(page, board, patient):
     page.goto(f"{board}/genomics?patient={patient}")
     page.locator(".keys").get_by_text("Gene", exact=False).first.wait_for()  # the last of the page
     banner(page)
+    settled(page)
 
 
 def card(page, name):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from avatars import put_avatar, scan_of
-from browser import banner, keys_of_buttons, keys_of_fields, pick, serve, shot
+from browser import banner, keys_of_buttons, keys_of_fields, pick, serve, settled, shot
 from playwright.sync_api import expect
 
 from data.clinical import ClinicalRecord
@@ -63,6 +63,7 @@ def opened(page, board, patient):
     page.goto(f"{board}/survival?patient={patient}")
     page.locator(".keys").get_by_text("Patient").first.wait_for()  # the last of the page
     banner(page)
+    settled(page)
 
 
 def test_a_patient_has_a_curve_what_drives_it_and_patients_like_this_one(board, page):
