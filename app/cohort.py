@@ -63,19 +63,16 @@ def run_(
 
     Exit code 1 where some patients failed, 2 where nothing could be run, 130 where it was stopped.
     """
-    from pipelines.cohort.config import read_cohort_config
     from pipelines.cohort.run import REPORT, plan, run_cohort
 
     if why:
         _why(
             [
                 (p.study.patient, p.why)
-                for p in plan(
-                    read_cohort_config(config), config.parent, store, resume=resume, retry_failed=retry_failed
-                )
+                for p in plan(config, store, resume=resume, retry_failed=retry_failed)
             ],
             as_json=as_json,
-        )  # fmt: skip
+        )
         return
     with _stoppable() as asked, Live(console=err, refresh_per_second=4, transient=True) as live:
 
@@ -88,20 +85,24 @@ def run_(
         )  # fmt: skip
     path = found.run / REPORT
     report = path if path.exists() else None
+    unsummed = ""
     if found.records and (found.recomputed or report is None):
         try:
             report = _sum_up(config, store)
         except StoreError as error:  # what the patients came to is told all the same
-            report = None
-            err.print(Text(str(error), "yellow"), soft_wrap=True)
+            report, unsummed = None, f"no tables: {error}"
     if as_json:
         told = {"report": None if report is None else str(report)}
         typer.echo(json.dumps(_told(found) | told, indent=1))
     else:
         _summary(found, report)
+    if unsummed:
+        err.print(Text(unsummed, "yellow"), soft_wrap=True)
     if found.stopped:
         err.print(Text(f"stopped: {found.stopped}", "yellow"), soft_wrap=True)
         raise typer.Exit(INTERRUPTED if found.was_asked else 2)
+    if unsummed:
+        raise typer.Exit(2)
     if found.failed:
         raise typer.Exit(SOME_FAILED)
 
@@ -175,7 +176,7 @@ def _clock(seconds: float) -> str:
 def _told(found: Finished) -> dict[str, object]:
     return {
         "run": str(found.run),
-        "patients": len(found.records),
+        "patients": found.patients,
         "done": sum(record.status == "done" for record in found.records),
         "failed": [
             record.model_dump(include={"patient", "fault", "error"}) for record in found.failed
@@ -197,7 +198,7 @@ def _summary(found: Finished, report: Path | None) -> None:
             table.add_row(escape(record.patient), record.fault, escape(record.error))
         out.print(table)
     out.print(
-        f"{done} of {len(found.records)} patients have their avatar; {found.recomputed} were run now, by "
+        f"{done} of {found.patients} patients have their avatar; {found.recomputed} were run now, by "
         f"{found.workers} workers in {_clock(found.seconds)}"
     )
     if report is not None:
@@ -208,12 +209,10 @@ def _sum_up(config: Path, store: Path) -> Path:
     """The tables and the report of a run."""
     from app.cohort_report import write_report
     from data.store import AvatarStore
-    from pipelines.cohort.config import read_cohort_config
-    from pipelines.cohort.records import records_of, run_folder
+    from pipelines.cohort.records import records_of, run_of
     from pipelines.cohort.table import step_table, sum_up
 
-    told = read_cohort_config(config)
-    run = run_folder(store, told.name)
+    told, run = run_of(config, store)
     with AvatarStore(store) as opened, Progress(console=err, transient=True) as bar:
         task = bar.add_task("table", total=None)
 
@@ -276,15 +275,20 @@ def task_(
     config: ConfigArgument,
     patient: Annotated[list[str], typer.Argument(help="As 'run --why' calls them.")],
     store: StoreOption = DEFAULT_STORE,
+    attempt: Annotated[
+        int, typer.Option(min=1, help="Which one it is; after a second one a failure is no error.")
+    ] = 1,
 ) -> None:
-    """Single patients of a cohort, in this process, as on a cluster; failures are in their records."""
-    from pipelines.cohort.config import read_cohort_config
+    """Single patients of a cohort, in this process, as on a cluster; failures are in their records.
+
+    Exit code 1 where memory or disk were lacking and another attempt may do.
+    """
     from pipelines.cohort.discover import discover
-    from pipelines.cohort.records import run_folder
+    from pipelines.cohort.records import run_of
+    from pipelines.cohort.run import MOST_ATTEMPTS
     from pipelines.cohort.task import run_patient
 
-    told = read_cohort_config(config)
-    run = run_folder(store, told.name)
+    told, run = run_of(config, store)
     found = {study.patient: study for study in discover(told, config.parent, run)}
     unknown = [name for name in patient if name not in found]
     if unknown:
@@ -293,8 +297,8 @@ def task_(
         )
     faults = []
     for name in patient:
-        record = run_patient(found[name], told, store, run)
+        record = run_patient(found[name], told, store, run, attempts=attempt)
         out.print(escape(f"{name}: {record.error or record.status}"), soft_wrap=True)
         faults.append(record.fault)
-    if set(faults) & {"storage", "budget"}:  # so that whoever runs it tries again
+    if attempt < MOST_ATTEMPTS and set(faults) & {"storage", "budget"}:
         raise typer.Exit(SOME_FAILED)

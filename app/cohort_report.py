@@ -15,11 +15,13 @@ from data.errors import StoreError
 from data.files import replace_atomically
 from data.store import AvatarStore
 from pipelines.cohort.run import REPORT
+from pipelines.cohort.table import BEYOND
 
+MEDIAN = "survival_median_months"
 SHOWN = {
     "age_years": ("age", "years", 0), "sex": ("sex", "", None), "grade": ("grade", "", None),
     "volume_wt_ml": ("whole tumor", "mL", 1), "volume_et_ml": ("enhancing", "mL", 1),
-    "survival_median_months": ("median survival (model)", "months", 0),
+    MEDIAN: ("median survival (model)", "months", 0),
 }  # fmt: skip
 
 
@@ -63,18 +65,18 @@ def _in_silico(table: pd.DataFrame) -> bool:
 def _shown(row: dict[Any, Any]) -> dict[str, Any]:
     """Plain values, with words for the columns of the page."""
     known = {str(k): None if _unknown(v) else v for k, v in row.items()}
-    cells = []
-    for column, (_, unit, digits) in SHOWN.items():
-        value = known.get(column)
-        words = (
-            "not known"
-            if value is None
-            else value
-            if digits is None
-            else f"{value:.{digits}f} {unit}"
-        )
-        cells.append(words)
-    return {"flags": None, "outlier": None, "diagnosis": None} | known | {"cells": cells}
+    cells = [_words(known, column) for column in SHOWN]
+    usual = {"flags": None, "outlier": None, "diagnosis": None, "changed_since": None}
+    return usual | known | {"cells": cells}
+
+
+def _words(known: dict[str, Any], column: str) -> str:
+    _, unit, digits = SHOWN[column]
+    value = known.get(column)
+    beyond = known.get(f"{BEYOND}{MEDIAN}") if column == MEDIAN else None
+    if value is None:
+        return "not known" if beyond is None else f"beyond {beyond:.0f} {unit}"
+    return str(value) if digits is None else f"{value:.{digits}f} {unit}"
 
 
 def _unknown(value: object) -> bool:
@@ -83,10 +85,10 @@ def _unknown(value: object) -> bool:
 
 def _picture(store: AvatarStore, row: dict[str, Any]) -> str | None:
     """Of the last scan's first sequence; None where a file of it is damaged, which 'store check' tells."""
-    scan = store.get(row["avatar"]).latest_scan
-    if scan is None:
-        return None
     try:
+        scan = store.get(row["avatar"]).latest_scan
+        if scan is None:
+            return None
         image = store.volume(next(iter(scan.sequences.values())))
         return thumbnail(image, store.volume(scan.segmentation), scan.labels)
     except StoreError:

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from app.survival_views import PALETTE
 from app.views import styled
 from data.cohort import Cohort
+from pipelines.cohort.table import BEYOND
 
 ALL = "All"
 UNKNOWN = "not known"
@@ -26,6 +27,11 @@ REGIONS = {
     "volume_wt_ml": "whole tumor",
     "volume_tc_ml": "tumor core",
     "volume_et_ml": "enhancing tumor",
+}
+PROBABILITIES = {
+    "survival_probability_12_months": "alive at 12 months (model, probability)",
+    "survival_probability_12_months_low": "alive at 12 months (model, probability, from)",
+    "survival_probability_12_months_high": "alive at 12 months (model, probability, to)",
 }
 CATEGORIES = (
     "diagnosis",
@@ -96,10 +102,22 @@ def listed(table: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
+def hidden_of(table: pd.DataFrame, *axes: str) -> str:
+    """How many patients have no point, in words, and how many of them since a model's months or days end."""
+    known = table[list(axes)].notna().all(axis=1)
+    missing = int((~known).sum())
+    if not missing:
+        return ""
+    ends = [f"{BEYOND}{axis}" for axis in axes if f"{BEYOND}{axis}" in table]
+    beyond = int(table[ends].notna().any(axis=1).sum())
+    words = f"{missing} of {len(table)} have no point: not known"
+    return f"{words}, or beyond the end of the model's time ({beyond})." if beyond else f"{words}."
+
+
 def numbers_of(table: pd.DataFrame) -> list[str]:
     """Columns that can be an axis."""
     found = table.select_dtypes("number")
-    return [str(c) for c in found if found[c].notna().any()]
+    return [str(c) for c in found if found[c].notna().any() and not str(c).startswith(BEYOND)]
 
 
 def categories_of(table: pd.DataFrame) -> list[str]:
@@ -112,8 +130,11 @@ def categories_of(table: pd.DataFrame) -> list[str]:
 def label_of(column: Hashable) -> str:
     """A column's name for people, with its unit."""
     name = str(column)
-    if name in REGIONS:
-        return f"{REGIONS[name]} (mL)"
+    region = name.removeprefix("first_")
+    if region in REGIONS:
+        return f"{REGIONS[region]}{'' if region == name else ', first scan'} (mL)"
+    if name in PROBABILITIES:
+        return PROBABILITIES[name]
     words = name.removeprefix("marker_")
     for end, of in (("_ml", "mL"), ("_months", "months"), ("_days", "days"), ("_years", "years")):
         if words.endswith(end):

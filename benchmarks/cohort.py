@@ -41,7 +41,7 @@ from pipelines.assemble import run_study
 started = time.monotonic()
 with AvatarStore(Path(sys.argv[1])) as store:
     for folder in sys.argv[2:]:
-        run_study(Path(folder), store)
+        run_study(Path(folder), store, despite_flags=True)  # as the cohort's file says
 print(time.monotonic() - started)
 """
 

@@ -146,7 +146,8 @@ def write_insilico_cohort(
 ) -> Path:
     """``studies/``, a ``cohort.yaml`` to run them, and ``truth.csv``; the same bytes each time.
 
-    A patient depends on the seed and the own number alone: of more patients the first ones are the same.
+    A patient depends on the seed and the own number alone, as does the name: of more patients the first ones
+    are the same, and those of another seed are others.
 
     Args:
         folder: new, or with a cohort that was cut off.
@@ -171,13 +172,13 @@ def write_insilico_cohort(
     rows = []
     for number in range(count):
         rng = np.random.default_rng((seed, number))
-        person = _person(f"IS{number + 1:04d}", rng)
+        person = _person(f"IS{seed}-{number + 1:04d}", rng)
         place = folder / "studies" / person.name
         rows.append(_write(place, person, head, grid, rng))
         on_step(number + 1, count)
     truth = pd.DataFrame(rows).to_csv(index=False)
     replace_atomically(folder / TRUTH, truth.encode())
-    name = f"in-silico-{count}-{seed}"
+    name = f"in-silico-{count}-{seed}-{spacing_mm}mm"
     told = {
         "name": name,
         "studies": ["studies/*"],

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 
 import numpy as np
+import pydicom
 import pytest
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
@@ -51,6 +52,21 @@ def write_series(folder, orientation, count=6):
         ]
         ds.PixelData = np.full((7, 9), 50 + k, "<u2").tobytes()
         ds.save_as(folder / f"{k}.dcm", enforce_file_format=True)
+    return folder
+
+
+def two_series(tmp_path):
+    """T1c and FLAIR of one patient and a text file, in folders of any depth."""
+    folder = tmp_path / "dump"
+    folder.mkdir()
+    for name, words in (("a", "AX T1 POST GD"), ("b", "AX FLAIR")):
+        series = write_series(folder / name, ORIENTATIONS["axial"])
+        for path in series.iterdir():
+            dataset = pydicom.dcmread(path)
+            dataset.SeriesDescription, dataset.SeriesNumber = words, 7 if name == "b" else 3
+            dataset.save_as(path)
+    shutil.move(folder / "b", folder / "a" / "deep")
+    (folder / "notes.txt").write_text("hello")
     return folder
 
 

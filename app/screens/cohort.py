@@ -13,6 +13,7 @@ from app.cohort_views import (
     categories_of,
     chosen,
     distribution_figure,
+    hidden_of,
     label_of,
     labels,
     listed,
@@ -27,7 +28,7 @@ from app.views import plain
 from data.errors import AvatarError, StoreError
 from models.survival.groups import by_group
 from pipelines.cohort.status import runs_of
-from pipelines.cohort.table import TABLE
+from pipelines.cohort.table import NOT_RUN, TABLE
 
 PICTURES = 24
 VIEWS = ("Scatter", "Distribution", "Survival", "Table", "Pictures")
@@ -88,7 +89,9 @@ def _points(shown: pd.DataFrame, axes: list[str], color: str) -> str | None:
         scatter_figure(shown, x, y, color), key="scatter", on_select="rerun", selection_mode="points"
     )  # fmt: skip
     found = event["selection"]["points"]
-    st.caption("A click on a point names its patient, whom the button below opens.")
+    st.caption(
+        f"A click on a point names its patient, whom the button below opens. {hidden_of(shown, x, y)}"
+    )
     return str(found[0]["customdata"][0]) if found else None
 
 
@@ -98,6 +101,8 @@ def _distribution(shown: pd.DataFrame, axes: list[str], color: str) -> None:
         "Of", axes, index=usual, format_func=label_of, help=keys.help("D", "Of", "What is counted")
     )  # fmt: skip
     st.plotly_chart(distribution_figure(shown, of, color), key="distribution")
+    if hidden := hidden_of(shown, of):
+        st.caption(hidden)
 
 
 def _survival(shown: pd.DataFrame, color: str) -> None:
@@ -136,19 +141,29 @@ def _listed(shown: pd.DataFrame) -> str | None:
 
 
 st.subheader("Cohort")
-runs = {run.name: run for run in runs_of(store.folder) if run.has_table}
+all_runs = runs_of(store.folder)
+runs = {run.name: run for run in all_runs if run.has_table}
 if not runs:
-    st.info(
+    words = (
         "No cohort yet. `avatar cohort run COHORT.yaml --store STORE` makes one; `avatar cohort simulate "
-        "FOLDER` writes in-silico patients to try it on.",
-        icon=":material/groups:",
+        "FOLDER` writes in-silico patients to try it on."
     )
+    if all_runs:
+        names = ", ".join(plain(run.name) for run in all_runs)
+        words = f"No table yet: it is written at the end of a run. *Runs* tells how far {names} is."
+    st.info(words, icon=":material/groups:")
     st.stop()
 first, second, third, fourth, fifth = st.columns((1.4, 1.4, 1, 1.2, 1.8), gap="small")
 with first:
     name = st.selectbox(
         "Run", list(runs), help=keys.help("R", "Run", "Cohorts that were run in this store, the latest first")
     )  # fmt: skip
+if not runs[name].is_summed_up:
+    state = "is under way" if runs[name].is_running else "was not summed up"
+    st.warning(
+        f"The table is of before the latest run, which {state}: who was run since or has left the cohort is told "
+        "as before."
+    )
 path = runs[name].folder / TABLE
 table = _table(str(path), path.stat().st_mtime_ns)
 groupings = categories_of(table)
@@ -174,11 +189,11 @@ shown = chosen(table, Wanted(text.strip(), color, tuple(values), look))
 flagged = int(shown["flags"].notna().sum()) if "flags" in shown else 0
 origins = table.get("origin", pd.Series(dtype=object))
 silico = " :orange-badge[In-silico patients: no person]" if origins.eq("in-silico").any() else ""
-failed = int(shown["status"].eq("failed").sum())
+failed, not_run = (int(shown["status"].eq(status).sum()) for status in ("failed", NOT_RUN))
 outliers = int(shown["outlier"].notna().sum())
 st.markdown(
-    f"**{len(shown)}** of {len(table)} patients; {failed} failed, {flagged} flagged, {outliers} outliers."
-    f"{silico}"
+    f"**{len(shown)}** of {len(table)} patients; {failed} failed, {flagged} flagged, {outliers} outliers"
+    f"{f', {not_run} not run yet' if not_run else ''}.{silico}"
 )
 axes = numbers_of(table)
 view = st.segmented_control(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pandas as pd
 import streamlit as st
 
@@ -24,8 +26,24 @@ store = open_store().folder
 
 
 def _clock(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
+
+
+def _when(run: RunState) -> str:
+    """When something was last told, in the clock of this machine, and how long it took by then."""
+    told, today = run.progress, datetime.now().astimezone().date()
+    try:
+        at = datetime.fromisoformat(str(told["at"])).astimezone()
+    except (KeyError, ValueError):
+        return ""
+    day = "" if at.date() == today else f"{at:%Y-%m-%d} "
+    took = _clock(float(told.get("seconds", 0.0)))
+    if run.is_running:
+        return f":gray[for {took}]"
+    return f":gray[{day}{at:%H:%M %Z}, after {took}]"
 
 
 def _one(run: RunState) -> None:
@@ -33,7 +51,7 @@ def _one(run: RunState) -> None:
     color = COLORS.get(run.state, "gray")
     head, buttons = st.columns((3, 2), vertical_alignment="center")
     total, done, failed = (int(told.get(key, 0)) for key in ("total", "done", "failed"))
-    head.markdown(f"**{plain(run.name)}** :{color}-badge[{run.state}] {told.get('at', '')}")
+    head.markdown(f"**{plain(run.name)}** :{color}-badge[{run.state}] {_when(run)}")
     pace = ""
     at_work = run.is_running or run.state == BY_JOBS
     if at_work and done + failed:
@@ -43,7 +61,10 @@ def _one(run: RunState) -> None:
     kept = f"{told.get('kept', 0)} kept as they were" + (
         f", {kept_failed} of them failed before" if kept_failed else ""
     )
-    st.progress(run.share, f"{done} done, {failed} failed of {total}; {kept}{pace}")
+    words = f"{done} done, {failed} failed of {total}; {kept}{pace}"
+    if run.is_looking:
+        words = f"Looking at what has changed: {done} of {total} patients"
+    st.progress(run.share, words)
 
     with buttons:
         first, second, third = st.columns(3)
@@ -66,7 +87,7 @@ def _one(run: RunState) -> None:
     if run.state in (BY_JOBS, NO_JOBS):
         st.caption(
             "Planned for another engine, such as Snakemake: what its jobs have finished is counted, and it is "
-            "stopped there. The time above is that of the last patient."
+            "stopped there. The time above is the last patient's."
         )
     if told.get("running"):
         st.caption(
@@ -79,12 +100,18 @@ def _one(run: RunState) -> None:
             {"step": s, "computed": n, "seconds each": round(spent.get(s, 0.0) / n, 2)}
             for s, n in counts.items()
         ]
-        st.dataframe(rows, hide_index=True)
+        if rows:
+            st.dataframe(rows, hide_index=True)
+        else:
+            st.caption("No step was computed yet: all that is done was in the store.")
     with failures:
         found = pd.DataFrame(told.get("failures", []), columns=["patient", "what, and what to do"])
-        st.dataframe(
-            found, hide_index=True, column_config={"what, and what to do": {"width": "large"}}
-        )
+        if found.empty:
+            st.caption("Nobody has failed.")
+        else:
+            st.dataframe(
+                found, hide_index=True, column_config={"what, and what to do": {"width": "large"}}
+            )
     with log:
         if refused := run.started:
             st.caption("What the last start from this page said")

@@ -44,6 +44,11 @@ class Budgets(Budget):
             raise ValueError(f"there is no step {unknown[0]!r}; there are {', '.join(STEPS)}")
         return self
 
+    @property
+    def most_gb(self) -> float:
+        """Memory that a worker may take in any step."""
+        return max(self.of(step).memory_gb for step in STEPS)
+
     def of(self, step: str) -> Budget:
         """Of one step."""
         own = self.steps.get(step, StepBudget())

@@ -136,18 +136,26 @@ def _study_folders(config: CohortConfig, base: Path) -> Iterator[FoundStudy]:
             if not folder.is_dir() or folder.resolve() in seen:
                 continue
             seen.add(folder.resolve())
-            name, what = _named_after(folder.name), ""
-            try:
-                if not (folder / "study.yaml").is_file():
-                    raise StudyError(
-                        f"{folder}: has no study.yaml; 'avatar study init {folder}' writes one to fill in"
-                    )
-                name = read_model(folder / "study.yaml", StudyFile, StudyError).patient_id
-            except AvatarError as broken:
-                what = str(broken)
-            except OSError as broken:
-                what = f"{broken.filename or folder}: cannot be read ({broken.strerror}); ask for the right to"
-            yield FoundStudy(name, folder, folder, what)
+            named, what = _read(folder)
+            yield FoundStudy(named or _named_after(folder.name), folder, folder, what)
+
+
+def _read(folder: Path) -> tuple[str, str]:
+    """The patient of a study folder, or why that cannot be told."""
+    try:
+        if not (folder / "study.yaml").is_file():
+            return (
+                "",
+                f"{folder}: has no study.yaml; 'avatar study init {folder}' writes one to fill in",
+            )
+        return read_model(folder / "study.yaml", StudyFile, StudyError).patient_id, ""
+    except AvatarError as broken:
+        return "", str(broken)
+    except OSError as broken:
+        return (
+            "",
+            f"{broken.filename or folder}: cannot be read ({broken.strerror}); ask for the right to",
+        )
 
 
 def _of_manifest(path: Path, config: CohortConfig, run: Path) -> Iterator[FoundStudy]:
@@ -167,8 +175,15 @@ def _of_manifest(path: Path, config: CohortConfig, run: Path) -> Iterator[FoundS
         )
         raise StudyError(f"{path}: {what}; known are {', '.join(sorted(known))}")
     for number, row in enumerate(rows, 2):
-        told = {key: value.strip() for key, value in row.items() if key and value and value.strip()}
+        beyond = row.pop(None, None)  # type: ignore[call-overload]
+        told = {key: value.strip() for key, value in row.items() if value and value.strip()}
         patient = told.get("patient_id", f"line-{number}")
+        if beyond:
+            what = (
+                f"{path}, line {number}: has more cells than the first line; put commas in quotes"
+            )
+            yield FoundStudy(_named_after(patient), None, path, what)
+            continue
         if not re.fullmatch(NAME, patient):
             what = (
                 f"{path}, line {number}: {patient!r} is no patient id; use letters, digits, . _ -"
@@ -176,7 +191,19 @@ def _of_manifest(path: Path, config: CohortConfig, run: Path) -> Iterator[FoundS
             yield FoundStudy(_named_after(patient), None, path, what)
             continue
         if "study" in told:
-            yield FoundStudy(patient, path.parent / told["study"], path)
+            folder = path.parent / told["study"]
+            named, what = _read(folder)
+            others = sorted(set(told) - {"patient_id", "study"})
+            if not what and named != patient:
+                what = (
+                    f"{path}, line {number}: calls {patient} whom {folder}/study.yaml calls {named}"
+                )
+            elif not what and others:
+                what = (
+                    f"{path}, line {number}: gives {', '.join(others)} beside a study, whose study.yaml says "
+                    "that; leave these cells empty"
+                )
+            yield FoundStudy(patient, folder, path, what)
             continue
         try:
             scan: dict[str, Any] = {"day": float(told.get("day", 0.0))}

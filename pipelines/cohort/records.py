@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -16,7 +16,7 @@ from data.files import TEMPORARY, replace_atomically, sha256_file
 from data.io.study import StudyFile, read_study
 from data.provenance import digest_of, versions_of
 from data.store import AvatarStore
-from pipelines.cohort.config import CohortConfig
+from pipelines.cohort.config import CohortConfig, read_cohort_config
 from pipelines.cohort.discover import FoundStudy
 from pipelines.ingest import source_of
 from pipelines.knowledge import FOLDER as KNOWLEDGE
@@ -82,6 +82,58 @@ def run_folder(store: Path, name: str) -> Path:
     return store / RUNS / name
 
 
+def run_of(path: Path, store: Path) -> tuple[CohortConfig, Path]:
+    """A cohort's settings, and the folder of its run in a store.
+
+    Args:
+        path: of the cohort's YAML.
+        store: folder of the avatars.
+
+    Raises:
+        StudyError: the file breaks a rule, or another file's cohort has its name in this store.
+    """
+    config = read_cohort_config(path)
+    run = run_folder(store, config.name)
+    told = _told(run)
+    if told is not None:
+        other = Path(told["path"])
+        moved = (run / told.get("beside", "")).resolve()  # where store and cohort went together
+        if path.resolve() not in (other, moved) and other.exists():
+            raise StudyError(
+                f"{path}: a run of this name ({config.name}) is of {other} in this store; give one of them "
+                "another name, or choose another store with --store"
+            )
+    return config, run
+
+
+def write_config(run: Path, path: Path, config: CohortConfig, patients: list[str]) -> None:
+    """Say what a run is of: the cohort's file and settings, and who is in it.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    told = {
+        "config": config.model_dump(mode="json"), "path": str(path.resolve()), "patients": patients,
+        "beside": os.path.relpath(path.resolve(), run.resolve()),
+    }  # fmt: skip
+    write_text(run / CONFIG, json.dumps(told, indent=1))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Whole, or not at all.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    try:
+        replace_atomically(path, text.encode())
+    except OSError as error:
+        raise StoreError(
+            f"{path}: cannot be written ({error.strerror}); make room, then run the same command again: "
+            "nothing that is done is lost"
+        ) from error
+
+
 def record_path(run: Path, patient: str) -> Path:
     """Of one patient."""
     return run / PATIENTS / f"{patient}.json"
@@ -93,14 +145,7 @@ def write_record(run: Path, record: PatientRecord) -> None:
     Raises:
         StoreError: it cannot be written.
     """
-    path = record_path(run, record.patient)
-    try:
-        replace_atomically(path, (record.model_dump_json(indent=1) + "\n").encode())
-    except OSError as error:
-        raise StoreError(
-            f"{path}: cannot be written ({error.strerror}); make room, then run the same command again: "
-            "nothing that is done is lost"
-        ) from error
+    write_text(record_path(run, record.patient), record.model_dump_json(indent=1) + "\n")
 
 
 def read_record(path: Path) -> PatientRecord | None:
@@ -124,11 +169,17 @@ def records_of(run: Path) -> dict[str, PatientRecord]:
 
 def patients_of(run: Path) -> frozenset[str] | None:
     """Who is in the cohort as it was planned last; None where that is not known."""
+    told = _told(run)
+    return None if told is None else frozenset(told["patients"])
+
+
+def _told(run: Path) -> dict[str, Any] | None:
+    """What :func:`write_config` wrote; None where that cannot be used."""
     try:
         told = json.loads((run / CONFIG).read_bytes())
-        return frozenset(told["patients"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError):
         return None
+    return told if isinstance(told, dict) and {"path", "patients"} <= set(told) else None
 
 
 def readable(text: object) -> str:
@@ -139,7 +190,7 @@ def readable(text: object) -> str:
 def inputs_of(found: FoundStudy, config: CohortConfig, store: AvatarStore) -> dict[str, str]:
     """Digests of all that an avatar is made from: files, settings, what the store knows, the code's version.
 
-    Of a DICOM dump they are names and sizes, of a genome its index.
+    Of a DICOM dump they are names, sizes and times, of a genome its index.
 
     Raises:
         AvatarError: the study cannot be read.
@@ -163,11 +214,10 @@ def inputs_of(found: FoundStudy, config: CohortConfig, store: AvatarStore) -> di
 
 
 def dump_digest(source: Path, site: str) -> str:
-    """Of a folder's or archive's names and sizes, and the site that it is taken in for."""
+    """Of a folder's or archive's names, sizes and times, and the site that it is taken in for."""
     files = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file())
-    return digest_of(
-        [site, [[readable(p.relative_to(source.parent)), p.stat().st_size] for p in files]]
-    )
+    told = ((readable(path.relative_to(source.parent)), path.stat()) for path in files)
+    return digest_of([site, [[name, stat.st_size, stat.st_mtime_ns] for name, stat in told]])
 
 
 @cache

@@ -18,10 +18,9 @@ import psutil
 from data.errors import StoreError, StudyError
 from data.files import HOST, abandoned, replace_atomically
 from data.store import AvatarStore
-from pipelines.cohort.config import CohortConfig, read_cohort_config
+from pipelines.cohort.config import CohortConfig
 from pipelines.cohort.discover import FoundStudy, discover
 from pipelines.cohort.records import (
-    CONFIG,
     PATIENTS,
     PatientRecord,
     inputs_of,
@@ -30,9 +29,11 @@ from pipelines.cohort.records import (
     readable,
     record_path,
     records_of,
-    run_folder,
+    run_of,
     why,
+    write_config,
     write_record,
+    write_text,
 )
 from pipelines.cohort.workers import Begun, Job, Lost, Refused, Workers, how_many
 from pipelines.steps import STEPS
@@ -109,7 +110,8 @@ class Finished:
     """What a run came to.
 
     Args:
-        records: of all patients of the cohort, in order.
+        records: of the patients that were run by now, in order.
+        patients: of the cohort.
         stopped: why before its end; empty otherwise.
         was_asked: whether somebody wanted it stopped.
         recomputed: patients that there was something to do for.
@@ -117,6 +119,7 @@ class Finished:
 
     run: Path
     records: tuple[PatientRecord, ...]
+    patients: int
     stopped: str
     was_asked: bool
     recomputed: int
@@ -130,8 +133,7 @@ class Finished:
 
 
 def plan(
-    config: CohortConfig,
-    base: Path,
+    path: Path,
     store_folder: Path,
     *,
     resume: bool = True,
@@ -141,8 +143,7 @@ def plan(
     """All patients, and why each has to be run.
 
     Args:
-        config: of the cohort.
-        base: folder that its paths are relative to.
+        path: of the cohort's YAML.
         store_folder: of the avatars.
         resume: leave out who is done, from the same inputs.
         retry_failed: run those again whose input was to blame.
@@ -151,11 +152,11 @@ def plan(
     Raises:
         AvatarError: no study, or a store that cannot be used.
     """
-    run = run_folder(store_folder, config.name)
+    config, run = run_of(path, store_folder)
     with AvatarStore(store_folder) as store:
         digests = store.digests()
         planned = []
-        found = discover(config, base, run)
+        found = discover(config, path.parent, run)
         for number, study in enumerate(found):
             record = read_record(record_path(run, study.patient))
             reason = why(
@@ -197,8 +198,7 @@ def run_cohort(
     """
     if until is not None and until not in STEPS:
         raise StudyError(f"there is no step {until!r}; there are {', '.join(STEPS)}")
-    config = read_cohort_config(path)
-    run = run_folder(store_folder, config.name)
+    config, run = run_of(path, store_folder)
     started = time.monotonic()
     with _locked(run):
         (run / CANCEL).unlink(missing_ok=True)
@@ -207,26 +207,28 @@ def run_cohort(
                 shutil.rmtree(leftover)
             else:
                 leftover.unlink(missing_ok=True)
-        looking = Progress(config.name, state=LOOKING)
+        looking = _Told(run, Progress(config.name, state=LOOKING), started, on_change)
 
         def looked(done: int, total: int) -> None:
-            looking.done, looking.total = done, total
-            on_change(looking)
-            if is_asked_to_stop():
+            looking.shown.done, looking.shown.total = done, total
+            looking.show()
+            if is_asked_to_stop() or (run / CANCEL).exists():
                 raise _AskedToStop
 
         try:
             planned = plan(
-                config, path.parent, store_folder, resume=resume, retry_failed=retry_failed, on_step=looked
-            )  # fmt: skip
+                path, store_folder, resume=resume, retry_failed=retry_failed, on_step=looked
+            )
         except _AskedToStop:
+            looking.shown.state, looking.shown.done, looking.shown.total = "stopped", 0, 0
+            looking.show(last=True)
             return Finished(
-                run, (), ASKED, was_asked=True, recomputed=0, workers=0, seconds=time.monotonic() - started
+                run, (), 0, ASKED, was_asked=True, recomputed=0, workers=0, seconds=time.monotonic() - started
             )  # fmt: skip
         before = patients_of(run)
-        _tell_config(run, path, config, planned)
+        write_config(run, path, config, [one.study.patient for one in planned])
         to_do = [one.study for one in planned if one.why]
-        count = how_many(workers or config.workers, config.budgets.memory_gb, cores(), len(to_do))
+        count = how_many(workers or config.workers, config.budgets.most_gb, cores(), len(to_do))
         if to_do or before != patients_of(run):  # what sums up the earlier ones is no longer true
             (run / REPORT).unlink(missing_ok=True)
         kept = records_of(run)
@@ -239,17 +241,39 @@ def run_cohort(
             config.name, total=len(to_do), kept=len(planned) - len(to_do), kept_failed=len(failed),
             workers=count, failures=failed,
         )  # fmt: skip
-        driver = _Driver(config, store_folder, run, until, shown, started, on_change)
+        telling = _Told(run, shown, started, on_change)
+        driver = _Driver(config, store_folder, run, until, telling)
         try:
             stopped = driver.go(to_do, count, is_asked_to_stop) if to_do else ""
         finally:
             driver.end()
         found = records_of(run)
     records = tuple(found[p.study.patient] for p in planned if p.study.patient in found)
-    seconds = time.monotonic() - started
     return Finished(
-        run, records, stopped, driver.was_asked, shown.done + shown.failed, count, seconds
-    )
+        run, records, len(planned), stopped, driver.was_asked, shown.done + shown.failed, count,
+        time.monotonic() - started,
+    )  # fmt: skip
+
+
+class _Told:
+    """Where a run stands, for who watches here and for who reads it from its folder."""
+
+    def __init__(
+        self, run: Path, shown: Progress, started: float, on_change: Callable[[Progress], None]
+    ) -> None:
+        self.run, self.shown, self.started, self.on_change = run, shown, started, on_change
+        self._written = 0.0
+
+    def show(self, *, last: bool = False) -> None:
+        """Tell it now; into the folder every other second, and at last."""
+        shown = self.shown
+        shown.seconds = time.monotonic() - self.started
+        shown.at = datetime.now(UTC).isoformat(timespec="seconds")
+        self.on_change(shown)
+        if last or time.monotonic() - self._written > SHOWN_SECONDS:
+            with suppress(OSError):  # the records are what counts
+                replace_atomically(self.run / PROGRESS, json.dumps(asdict(shown)).encode())
+            self._written = time.monotonic()
 
 
 class _Driver:
@@ -261,13 +285,10 @@ class _Driver:
         store: Path,
         run: Path,
         until: str | None,
-        shown: Progress,
-        started: float,
-        on_change: Callable[[Progress], None],
+        telling: _Told,
     ) -> None:
         self.config, self.store, self.run, self.until = config, store, run, until
-        self.shown, self.started, self.on_change = shown, started, on_change
-        self._written = 0.0
+        self.telling, self.shown = telling, telling.shown
         self.stopped, self.was_asked = "", False
 
     def go(self, studies: list[FoundStudy], count: int, is_asked: Callable[[], int]) -> str:
@@ -296,7 +317,7 @@ class _Driver:
                         self.shown.running[job.study.patient] = told.step
                     elif again := self._ended(job, told):
                         waiting.append(again)
-                self._show()
+                self.telling.show()
         except KeyboardInterrupt:
             self.stopped, now = "it was interrupted; run the same command to go on", True
             self.was_asked = True
@@ -353,22 +374,13 @@ class _Driver:
             self.stopped = self.stopped or str(unwritten)
         return record
 
-    def _show(self, *, last: bool = False) -> None:
-        shown = self.shown
-        shown.seconds = time.monotonic() - self.started
-        shown.at = datetime.now(UTC).isoformat(timespec="seconds")
-        self.on_change(shown)
-        if last or time.monotonic() - self._written > SHOWN_SECONDS:
-            with suppress(OSError):  # the records are what counts
-                replace_atomically(self.run / PROGRESS, json.dumps(asdict(shown)).encode())
-            self._written = time.monotonic()
-
     def end(self) -> None:
         """Say that nobody is at it any more."""
-        self.shown.state = "stopped" if self.stopped or self.shown.left else "finished"
+        ended = "finished" if self.until is None else f"finished up to {self.until}"
+        self.shown.state = "stopped" if self.stopped or self.shown.left else ended
         self.shown.running = {}
         self._log(f"{self.shown.state}: {self.shown.done} done, {self.shown.failed} failed")
-        self._show(last=True)
+        self.telling.show(last=True)
 
     def _log(self, words: str) -> None:
         line = f"{datetime.now(UTC).isoformat(timespec='seconds')} {words}\n"
@@ -384,20 +396,17 @@ def write_plan(path: Path, store_folder: Path, *, retry_failed: bool = False) ->
     Raises:
         AvatarError: the cohort cannot be run at all, or is being run by somebody else.
     """
-    config = read_cohort_config(path)
-    run = run_folder(store_folder, config.name)
+    config, run = run_of(path, store_folder)
     with _locked(run):
-        planned = plan(config, path.parent, store_folder, retry_failed=retry_failed)
+        planned = plan(path, store_folder, retry_failed=retry_failed)
         for one in planned:
             if one.why:
                 record_path(run, one.study.patient).unlink(missing_ok=True)
         (run / REPORT).unlink(missing_ok=True)
-        _tell_config(run, path, config, planned)
-        told = {
-            "patients": [one.study.patient for one in planned],
-            "to_run": [one.study.patient for one in planned if one.why],
-        }
-        _write(run / PLAN, json.dumps(told, indent=1))
+        patients = [one.study.patient for one in planned]
+        write_config(run, path, config, patients)
+        told = {"patients": patients, "to_run": [one.study.patient for one in planned if one.why]}
+        write_text(run / PLAN, json.dumps(told, indent=1))
     return planned
 
 
@@ -435,20 +444,3 @@ def _locked(run: Path) -> Iterator[None]:
             yield
         finally:
             file.truncate(0)
-
-
-def _tell_config(run: Path, path: Path, config: CohortConfig, planned: list[Planned]) -> None:
-    told = {
-        "config": config.model_dump(mode="json"), "path": str(path.resolve()),
-        "patients": [one.study.patient for one in planned],
-    }  # fmt: skip
-    _write(run / CONFIG, json.dumps(told, indent=1))
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        replace_atomically(path, text.encode())
-    except OSError as error:
-        raise StoreError(
-            f"{path}: cannot be written ({error.strerror}); make room, or choose another store"
-        ) from error

@@ -18,7 +18,17 @@ import psutil
 from data.errors import StoreError, StudyError
 from data.files import HOST
 from pipelines.cohort.records import CONFIG, PATIENTS, RUNS, PatientRecord, read_record, record_path
-from pipelines.cohort.run import CANCEL, LOCK, LOG, PLAN, PROGRESS, Progress, holder
+from pipelines.cohort.run import (
+    CANCEL,
+    LOCK,
+    LOG,
+    LOOKING,
+    PLAN,
+    PROGRESS,
+    REPORT,
+    Progress,
+    holder,
+)
 from pipelines.cohort.table import TABLE
 
 SILENT = timedelta(seconds=30)
@@ -54,7 +64,12 @@ class RunState:
         if self.is_running:
             return "stopping" if (self.folder / CANCEL).exists() else "running"
         told = str(self.progress.get("state", "not run here"))
-        return "was cut off" if told == "running" else told
+        return "was cut off" if told in ("running", LOOKING) else told
+
+    @property
+    def is_looking(self) -> bool:
+        """Whether it is being found out who has to be run; ``done`` and ``total`` are of that."""
+        return self.is_running and self.progress.get("state") == LOOKING
 
     @property
     def share(self) -> float:
@@ -67,6 +82,11 @@ class RunState:
     def has_table(self) -> bool:
         """Whether it was summed up."""
         return (self.folder / TABLE).is_file()
+
+    @property
+    def is_summed_up(self) -> bool:
+        """Whether the table is of all that was run since."""
+        return self.has_table and (self.folder / REPORT).is_file()
 
     @property
     def log(self) -> str:
@@ -133,6 +153,8 @@ def _told_by_records(folder: Path) -> dict[str, Any]:
     planned, begun = _read(folder / PLAN), _modified(folder / PLAN)
     patients = list(planned.get("patients", ()))
     to_run = list(planned.get("to_run", patients))
+    kept = (_kept(folder, patient) for patient in sorted({*patients} - {*to_run}))
+    kept_failed = [record for record in kept if record and record.status == "failed"]
     written = {patient: _modified(record_path(folder, patient)) for patient in to_run}
     found = {
         patient: record
@@ -147,15 +169,20 @@ def _told_by_records(folder: Path) -> dict[str, Any]:
     shown = Progress(
         folder.name,
         state="finished" if is_over else NO_JOBS if is_silent else BY_JOBS,
-        total=len(to_run), kept=len(patients) - len(to_run),
+        total=len(to_run), kept=len(patients) - len(to_run), kept_failed=len(kept_failed),
         done=len(found) - len(failed), failed=len(failed),
         steps=dict(Counter(step.step for step in steps)),
-        failures=[(record.patient, record.error) for record in failed],
+        failures=[(record.patient, record.error) for record in [*kept_failed, *failed]],
         seconds=last - begun, at=datetime.fromtimestamp(last, UTC).isoformat(timespec="seconds"),
     )  # fmt: skip
     for step in steps:
         shown.step_seconds[step.step] = shown.step_seconds.get(step.step, 0.0) + step.seconds
     return asdict(shown)
+
+
+def _kept(folder: Path, patient: str) -> PatientRecord | None:
+    path = record_path(folder, patient)
+    return _record(path, _modified(path))
 
 
 @lru_cache(maxsize=8192)
@@ -177,7 +204,7 @@ def _is_running(folder: Path, progress: dict[str, Any]) -> bool:
             return not is_over and holder(int(pid)) == told
         except psutil.Error:
             return False
-    if progress.get("state") != "running":
+    if progress.get("state") not in ("running", LOOKING):
         return False
     return datetime.now(UTC) - datetime.fromisoformat(str(progress["at"])) < SILENT
 

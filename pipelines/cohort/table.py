@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -23,21 +24,31 @@ from data.prognosis import DAYS_PER_MONTH
 from data.provenance import versions_of
 from data.store import AvatarStore
 from pipelines.cohort.config import CohortConfig
-from pipelines.cohort.records import PatientRecord, records_of, shared_inputs
+from pipelines.cohort.records import PatientRecord, patients_of, records_of, shared_inputs
 
 TABLE, DICTIONARY, MANIFEST, OMOP = "cohort.parquet", "survival.yaml", "manifest.json", "omop"
+BEYOND = "beyond_"
+"""Before a column's name: where a model's time ends, of whom its median is later."""
 OUTLIER = 3.5
 """Modified z-score from which a value is told as an outlier (Iglewicz and Hoaglin 1993)."""
 FEWEST = 10
 """Patients of whom a value is known, below which nobody is told to be an outlier."""
 LOOKED_AT = ("volume_wt_ml", "volume_tc_ml", "volume_et_ml", "age_years", "mutations_per_mb")
 TOLD_MONTHS = 12.0
+NOT_RUN = "not run"
+"""Status of who is in the cohort and was not run yet."""
+CHANGED = "the avatar was changed since the run"
 GENDERS = {"male": 8507, "female": 8532}
 """OMOP's standard concepts."""
 
 
 def row_of(record: PatientRecord, avatar: Avatar | None) -> dict[str, Any]:
-    """One patient; what is not known is None."""
+    """One patient; what is not known is None.
+
+    Volumes are of the latest scan, and once more of the first one as ``first_volume_*``: what is measured later
+    is no covariate of survival from diagnosis. A median that the model's months do not reach is None, and
+    ``beyond_survival_median_months`` says where they end; so does ``beyond_progression_days_*`` of a forecast.
+    """
     row: dict[str, Any] = {
         "patient": record.patient, "avatar": record.avatar or None, "status": record.status,
         "fault": record.fault, "error": record.error or None, "source": record.source,
@@ -47,6 +58,7 @@ def row_of(record: PatientRecord, avatar: Avatar | None) -> dict[str, Any]:
     if avatar is None:
         return row
     told, scan = avatar.record, avatar.latest_scan
+    first = min(avatar.scans, key=lambda s: s.day, default=None)
     row |= {
         "site": avatar.site, "origin": avatar.origin, "age_years": told.age_years, "sex": told.sex,
         "grade": None if told.grade is None else f"G{told.grade}", "kps": told.kps,
@@ -59,8 +71,11 @@ def row_of(record: PatientRecord, avatar: Avatar | None) -> dict[str, Any]:
         row |= {
             "laterality": whole.laterality if whole else None, "segmenter": scan.segmenter,
             "signed_by": scan.signed_by, "flags": "; ".join(flag.finding for flag in scan.flags) or None,
-            "agreement_wt": scan.agreement.get("WT"),
+            "agreement_wt": scan.agreement.get("WT"), "scan_day": scan.day,
         }  # fmt: skip
+    if first is not None:
+        row |= {f"first_volume_{m.region.lower()}_ml": m.volume_ml for m in first.measurements}
+        row["first_scan_day"] = first.day
     for name in Markers.model_fields:
         state = getattr(told.markers, name)
         row[f"marker_{name}"] = None if state == "untested" else state
@@ -70,6 +85,8 @@ def row_of(record: PatientRecord, avatar: Avatar | None) -> dict[str, Any]:
     for forecast in avatar.forecasts:
         days = forecast.progression_days[1]
         row[f"progression_days_{forecast.regimen}"] = days
+        if days is None:
+            row[f"{BEYOND}progression_days_{forecast.regimen}"] = forecast.horizon_days
     days = told.followup_days
     row["followup_months"] = None if days is None else days / DAYS_PER_MONTH
     row["vital_status"] = told.vital_status
@@ -84,10 +101,13 @@ def _survival(avatar: Avatar) -> dict[str, Any]:
     found: dict[str, Any] = {
         "survival_model": told.model,
         "survival_median_months": told.median_months,
+        f"{BEYOND}survival_median_months": None if told.median_months else told.months[-1],
     }
     band = told.survival
     for name, curve in (("", band.median), ("_low", band.lower), ("_high", band.upper)):
-        found[f"survival_12_months{name}"] = float(np.interp(TOLD_MONTHS, told.months, curve))
+        found[f"survival_probability_12_months{name}"] = float(
+            np.interp(TOLD_MONTHS, told.months, curve)
+        )
     return found
 
 
@@ -133,27 +153,34 @@ def sum_up(
 ) -> Summed:
     """Write a run's table, its data dictionary, its manifest, and tables in the manner of OMOP.
 
+    Who was not run yet has a row that says so, and so has whose avatar is damaged, gone or changed since.
+
     Raises:
         StudyError: nobody is finished yet.
-        StoreError: they cannot be written, or an avatar is damaged.
+        StoreError: they cannot be written.
     """
     records = records_of(run)
     if not records:
         raise StudyError(
             f"{run}: none of its patients is finished; run it with 'avatar cohort run'"
         )
-    rows = []
+    digests, rows = store.digests(), []
     for number, record in enumerate(records.values()):
-        avatar = store.get(record.avatar) if record.status == "done" else None
-        rows.append(row_of(record, avatar))
+        rows.append(_row(record, store, digests))
         on_step(number + 1, len(records))
+    rows += [
+        {"patient": p, "status": NOT_RUN}
+        for p in sorted((patients_of(run) or set()) - set(records))
+    ]
     table = with_outliers(pd.DataFrame(rows))
     content = io.BytesIO()
     table.to_parquet(content, index=False)
     dictionary = _dictionary(table, config.name)
     try:
         replace_atomically(run / TABLE, content.getvalue())
-        if dictionary is not None:
+        if dictionary is None:
+            (run / DICTIONARY).unlink(missing_ok=True)
+        else:
             words = yaml.safe_dump(
                 dictionary.model_dump(mode="json", exclude_defaults=True), sort_keys=False, allow_unicode=True
             )  # fmt: skip
@@ -166,6 +193,25 @@ def sum_up(
             f"{run}: cannot be written ({error.strerror}); make room and run it again"
         ) from error
     return Summed(table, run, None if dictionary is None else run / DICTIONARY)
+
+
+def _row(record: PatientRecord, store: AvatarStore, digests: Mapping[str, str]) -> dict[str, Any]:
+    """Of a patient with the avatar as it is in the store now, which a reader may have signed since."""
+    if record.status != "done":
+        return row_of(record, None)
+    there = digests.get(record.avatar)
+    try:
+        if there is not None:
+            row = row_of(record, store.get(record.avatar))
+            return row | {
+                "sha256": there,
+                "changed_since": None if there == record.sha256 else CHANGED,
+            }
+        error = f"{record.avatar}: the avatar is not in the store any more; run the cohort again"
+    except StoreError as damaged:
+        error = str(damaged)
+    lost = {"status": "failed", "fault": "storage", "error": error, "sha256": ""}
+    return row_of(record.model_copy(update=lost), None)
 
 
 def _dictionary(table: pd.DataFrame, name: str) -> CohortFile | None:
@@ -183,11 +229,10 @@ def _dictionary(table: pd.DataFrame, name: str) -> CohortFile | None:
         if key.startswith("marker_"):
             label = key.removeprefix("marker_").replace("_", " ")
             kinds[key] = Covariate(kind="category", label=label, modality="molecular")
-        if key.startswith("volume_"):
-            region = key.split("_")[1].upper()
-            kinds[key] = Covariate(
-                kind="number", unit="mL", label=f"{region} volume", modality="imaging"
-            )
+        if key.startswith("first_volume_"):
+            region = key.split("_")[2].upper()
+            label = f"{region} volume in the first scan"
+            kinds[key] = Covariate(kind="number", unit="mL", label=label, modality="imaging")
     usable = {key: kind for key, kind in kinds.items() if key in table and table[key].nunique() > 1}
     if not usable:
         return None
@@ -202,23 +247,28 @@ def _dictionary(table: pd.DataFrame, name: str) -> CohortFile | None:
 def omop(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Tables with the columns of the OMOP Common Data Model 5.4.
 
-    Days are since diagnosis, as no date is known; a concept is 0 where the source's words are all there is.
+    Days are since diagnosis, as no date is known; a concept is 0 where the source's words are all there is. A
+    person's id follows from the avatar's and is the same in every export. ``origin``, which OMOP does not have,
+    says who is no person.
     """
-    done = table[table["status"] == "done"].reset_index(drop=True)
-    ids = done.index + 1
+    done = table[table["status"] == "done"]
+    done = done.set_index(
+        pd.Index([_person_id(avatar) for avatar in done["avatar"]], dtype="int64")
+    )
     person = pd.DataFrame({
-        "person_id": ids, "gender_concept_id": [GENDERS.get(sex, 0) for sex in _column(done, "sex")],
-        "year_of_birth": None, "person_source_value": done["avatar"],
-        "gender_source_value": _column(done, "sex"),
+        "person_id": done.index, "gender_concept_id": [GENDERS.get(sex, 0) for sex in _column(done, "sex")],
+        "year_of_birth": None, "person_source_value": done["avatar"].to_numpy(),
+        "gender_source_value": _column(done, "sex"), "origin": _column(done, "origin"),
     })  # fmt: skip
+    diagnosed = pd.Series(_column(done, "diagnosis"), done.index, dtype=object).dropna()
     condition = pd.DataFrame({
-        "condition_occurrence_id": ids, "person_id": ids, "condition_concept_id": 0,
-        "condition_start_day": 0, "condition_source_value": _column(done, "diagnosis"),
+        "condition_occurrence_id": range(1, len(diagnosed) + 1), "person_id": diagnosed.index,
+        "condition_concept_id": 0, "condition_start_day": 0, "condition_source_value": diagnosed.to_numpy(),
     })  # fmt: skip
-    dead = done.index[pd.Series(_column(done, "vital_status")).eq("dead")]
-    months = pd.Series(_column(done, "followup_months"), dtype=float)
+    is_dead = pd.Series(_column(done, "vital_status"), done.index, dtype=object).eq("dead")
+    months = pd.Series(_column(done, "followup_months"), done.index, dtype=float)[is_dead]
     death = pd.DataFrame(
-        {"person_id": dead + 1, "death_day": (months[dead] * DAYS_PER_MONTH).round(1)}
+        {"person_id": months.index, "death_day": (months * DAYS_PER_MONTH).round(1).to_numpy()}
     )
     units = {"age_years": "years", "kps": "%", "mutations_per_mb": "per megabase"}
     units |= {str(c): "mL" for c in done if str(c).startswith("volume_")}
@@ -234,6 +284,11 @@ def omop(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     }  # fmt: skip
 
 
+def _person_id(avatar: str) -> int:
+    """Of seven bytes, so that it fits any database's integers."""
+    return int.from_bytes(hashlib.sha256(avatar.encode()).digest()[:7])
+
+
 def _column(table: pd.DataFrame, name: str) -> list[Any]:
     return table[name].tolist() if name in table else [None] * len(table)
 
@@ -244,17 +299,24 @@ def _together(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _measured(done: pd.DataFrame, column: str, unit: str) -> pd.DataFrame:
+    """With the day of the scan where it was measured on one."""
     known = done[column].dropna()
+    is_of_scan = column.startswith("volume_")
+    days = (
+        done.loc[known.index, "scan_day"].to_numpy(float)
+        if is_of_scan
+        else np.full(len(known), np.nan)
+    )
     return pd.DataFrame({
-        "person_id": known.index + 1, "measurement_concept_id": 0, "measurement_source_value": column,
-        "value_as_number": known.to_numpy(), "unit_source_value": unit,
+        "person_id": known.index, "measurement_concept_id": 0, "measurement_day": days,
+        "measurement_source_value": column, "value_as_number": known.to_numpy(), "unit_source_value": unit,
     })  # fmt: skip
 
 
 def _observed(done: pd.DataFrame, column: str) -> pd.DataFrame:
     known = done[column].dropna()
     return pd.DataFrame({
-        "person_id": known.index + 1, "observation_concept_id": 0, "observation_source_value": column,
+        "person_id": known.index, "observation_concept_id": 0, "observation_source_value": column,
         "value_as_string": known.to_numpy(),
     })  # fmt: skip
 

@@ -48,6 +48,8 @@ MACHINES = (SampleError, KnowledgeError, StoreError)
 """Errors that another try of the same input may not have; weights are an input."""
 CLAIMS = "claims"
 """Folder of a run: which of its patients an avatar is of."""
+KIB = 1024
+"""Bytes: what Linux counts memory in."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """Errors that are of the disk that is written to; others too, of a file in the store."""
 
@@ -104,10 +106,10 @@ def _peak_mb() -> float:
     try:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
+                return int(line.split()[1]) * KIB / 1e6
     except OSError:
         pass
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIB / 1e6
 
 
 def run_patient(
@@ -159,8 +161,10 @@ def run_patient(
             inputs |= inputs_of(study, config, store)
             if (folder := study.folder) is None:
                 raise StudyError(f"{study.source}: has no study folder")
-            name = read_study(folder).patient_id
-            _claim(run, name, study)
+            told = read_study(folder)
+            name = told.patient_id
+            images = {inputs[str(p)] for scan in told.scans for p in scan.sequences.values()}
+            _claim(run, name, study, images)
             with told_what_begins(watch.begins):
                 run_study(
                     folder, store, segmenter=config.segmenter, despite_flags=config.despite_flags
@@ -236,19 +240,52 @@ def _is_of_the_store(error: OSError, store: Path) -> bool:
     return place.is_relative_to(folder) and MADE not in place.relative_to(folder).parts
 
 
-def _claim(run: Path, avatar: str, study: FoundStudy) -> None:
-    """An avatar is of one study of a run; that of another is not overwritten."""
+def _claim(run: Path, avatar: str, study: FoundStudy, images: set[str]) -> None:
+    """An avatar is of one study; that of another, of this run or another of the store, is not overwritten.
+
+    Args:
+        run: folder of the run.
+        avatar: patient id that the study has.
+        study: whose it is from now on.
+        images: digests of its scans; a study of another run that has any of them is of the same patient.
+
+    Raises:
+        StudyError: it is another study's.
+    """
     path = run / CLAIMS / avatar
     path.parent.mkdir(parents=True, exist_ok=True)
+    for other in sorted(run.parent.iterdir()):
+        owner = None if other == run else _owner(other, avatar)
+        record = None if owner is None else read_record(record_path(other, owner))
+        if record is None or record.avatar != avatar or images & set(record.inputs.values()):
+            continue
+        if Path(record.source).exists() and record.source != readable(study.source):
+            raise StudyError(
+                f"{study.source}: is of patient {avatar}, and so is {record.source} of the run {other.name}, "
+                "with other files; if they are two people give one another patient_id, or choose another "
+                "store with --store; if they are one take one of them away"
+            )
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "w") as file:
             file.write(study.patient)
     except FileExistsError:
-        owner, listed = path.read_text(), patients_of(run)
-        if listed is not None and owner not in listed:  # the study has another name now
+        owner = _owner(run, avatar)
+        if owner is None:
             replace_atomically(path, study.patient.encode())
-        elif owner not in ("", study.patient):
+        elif owner != study.patient:
             raise StudyError(
                 f"{study.source}: is of patient {avatar}, as {owner} is; put the scans of one patient into "
                 "one study"
             ) from None
+
+
+def _owner(run: Path, avatar: str) -> str | None:
+    """Which patient of a run has an avatar; None where nobody has, or who had it is gone or another's now."""
+    try:
+        owner = (run / CLAIMS / avatar).read_text()
+    except OSError:
+        return None
+    listed, record = patients_of(run), read_record(record_path(run, owner))
+    is_gone = listed is not None and owner not in listed
+    is_another = record is not None and record.avatar not in ("", avatar)
+    return None if not owner or is_gone or is_another else owner

@@ -51,6 +51,7 @@ def write_run(folder, name, state, table=None, **more):
     (run / "patients").mkdir(parents=True)
     if table is not None:
         table.to_parquet(run / "cohort.parquet", index=False)
+        (run / "quality.html").touch()
     told = {
         "name": name, "state": state, "total": 40, "kept": 3, "done": 17, "failed": 2, "workers": 2,
         "running": {}, "steps": {"scan": 17, "simulate": 16}, "step_seconds": {"scan": 80.0, "simulate": 300.0},

@@ -470,6 +470,20 @@ def test_a_changed_bundle_is_refused_and_leaves_nothing(folder, tmp_path, change
         read_manifest(tmp_path / "none")
 
 
+def test_a_signed_member_whose_name_is_another_digest_is_refused(folder, tmp_path, monkeypatch):
+    """By a trusted signer with a defect: the volume would be missed only when it is opened."""
+    signer = read_signer(tmp_path / "key")
+    monkeypatch.setattr(
+        "data.store.bundle._member",
+        lambda file: f"{file.blobs.folder.name}/{file.sha256[::-1]}{file.blobs.suffix}",
+    )
+    with AvatarStore(folder) as store, AvatarStore(tmp_path / "other") as other:
+        write_bundle(store, "P1", tmp_path / "made", signer)
+        with pytest.raises(StoreError, match="is not what was signed"):
+            read_bundle(other, tmp_path / "made", trusted=frozenset({signer.fingerprint}))
+        assert other.patients() == ()
+
+
 def keep_many(folder, worker, count):
     from avatars import put_avatar, scan_of
 

@@ -21,6 +21,7 @@ import psutil
 import pytest
 import yaml
 from cohorts import SIDE, has_ended, write_cohort, write_patient
+from dicom_files import two_series
 from sqlalchemy import text
 from typer.testing import CliRunner
 
@@ -28,22 +29,24 @@ from app.cli import app
 from data.errors import StudyError
 from data.files import TEMPORARY
 from data.io.cohort import read_cohort
+from data.prognosis import Band, SurvivalPrediction
 from data.store import AvatarStore
 from data.store.check import check_store
 from pipelines import weights
 from pipelines.cohort import records, task
-from pipelines.cohort.config import CohortConfig, read_cohort_config
-from pipelines.cohort.discover import discover
+from pipelines.cohort.config import CohortConfig, StepBudget, read_cohort_config
+from pipelines.cohort.discover import FoundStudy, discover
 from pipelines.cohort.records import (
     PatientRecord,
     StepTaken,
+    read_record,
     record_path,
     records_of,
     run_folder,
     write_record,
 )
 from pipelines.cohort.run import PLAN, PROGRESS, plan, run_cohort, write_plan
-from pipelines.cohort.status import BY_JOBS, NO_JOBS, SILENT_JOBS, run_state
+from pipelines.cohort.status import BY_JOBS, NO_JOBS, SILENT_JOBS, cancel, run_state
 from pipelines.cohort.table import omop, row_of, step_table, with_outliers
 from pipelines.cohort.workers import how_many
 
@@ -60,7 +63,7 @@ def digests(folder):
 
 
 def whys(path, store, **more):
-    planned = plan(read_cohort_config(path), path.parent, store, **more)
+    planned = plan(path, store, **more)
     return {one.study.patient: one.why for one in planned}
 
 
@@ -291,6 +294,28 @@ def test_a_manifest_names_files_and_its_mistakes_are_told_with_their_line(tmp_pa
     (tmp_path / "patients.csv").write_text("patient_id,T1\nA,x")
     with pytest.raises(StudyError, match="the column 'T1' is not known"):
         discover(config, tmp_path, tmp_path / "run")
+
+
+def test_a_manifest_s_study_is_of_the_patient_that_its_line_says(tmp_path):
+    write_patient(tmp_path / "a", "A1", 1, side=16)
+    rows = [
+        "patient_id,study,record,site",
+        "A1,a",
+        "B1,a",
+        "C1,a,a/record.yaml,glioma",
+        "D1,a,,,generic",
+    ]
+    (tmp_path / "patients.csv").write_text("\n".join(rows))
+    config = CohortConfig(name="m", manifest=Path("patients.csv"))
+    found = {s.patient: s for s in discover(config, tmp_path, tmp_path / "run")}
+    assert (found["A1"].folder, found["A1"].error) == (tmp_path / "a", "")
+    assert "line 3: calls B1 whom" in found["B1"].error
+    assert found["B1"].error.endswith("study.yaml calls A1")
+    assert "line 5: has more cells than the first line" in found["D1"].error
+    rows[2:] = ["A1,a,a/record.yaml,glioma"]
+    (tmp_path / "patients.csv").write_text("\n".join([rows[0], rows[2]]))
+    (only,) = discover(config, tmp_path, tmp_path / "run")
+    assert "line 2: gives record, site beside a study" in only.error
 
 
 def test_a_bids_dataset_is_read_by_its_names_and_days_are_never_guessed(tmp_path):
@@ -544,7 +569,8 @@ def test_the_table_has_what_is_known_and_none_where_it_is_not(finished):
     assert table.loc["P04", "sha256"] == digests(store)["P04"]
     cohort, told = read_cohort(found.run / "survival.yaml")
     assert (len(cohort), cohort.unit) == (12, "months")
-    assert told.covariates["volume_wt_ml"].modality == "imaging"
+    assert told.covariates["first_volume_wt_ml"].modality == "imaging"
+    assert "volume_wt_ml" not in told.covariates  # of the latest scan, which is after diagnosis
     manifest = json.loads((found.run / "manifest.json").read_text())
     assert len(manifest["patients"]) == 12
     assert {s["step"] for s in manifest["steps"]} == {"ingest", "scan", "annotate", "assemble"}
@@ -553,6 +579,139 @@ def test_the_table_has_what_is_known_and_none_where_it_is_not(finished):
     assert set(person["gender_concept_id"]) == {8507, 8532}
     measured = pd.read_csv(found.run / "omop" / "measurement.csv")
     assert set(measured["unit_source_value"]) == {"years", "mL"}
+    assert set(measured["person_id"]) == set(person["person_id"])
+    is_volume = measured["measurement_source_value"].str.startswith("volume_")
+    assert (measured["measurement_day"].notna() == is_volume).all()
+    assert set(person["origin"]) == {"in-silico"}
+
+
+def test_a_person_has_the_same_id_in_every_export_and_no_diagnosis_is_no_condition():
+    done = {"status": "done", "origin": "patient", "vital_status": "dead", "followup_months": 2.0}
+    both = [
+        {"avatar": "A", "diagnosis": None, **done},
+        {"avatar": "B", "diagnosis": "glioma", **done},
+    ]
+    ids = omop(pd.DataFrame(both))["person"]["person_id"].tolist()
+    alone = omop(pd.DataFrame(both[1:]))
+    assert alone["person"]["person_id"].tolist() == ids[1:]
+    assert ids[0] != ids[1]
+    assert all(0 < one < 2**63 for one in ids)
+    assert omop(pd.DataFrame(both))["condition_occurrence"]["person_id"].tolist() == ids[1:]
+    assert omop(pd.DataFrame(both))["death"]["person_id"].tolist() == ids
+
+
+def small_run(folder, **settings):
+    """Three tiny patients, run; the cohort's file and the store."""
+    path = write_cohort(folder, 3, side=16, **settings)
+    assert run_cohort(path, folder / "store", workers=1).failed == ()
+    return path, folder / "store"
+
+
+def reported(path, store):
+    """The table and the report's text, as 'avatar cohort report' writes them."""
+    ran = CliRunner().invoke(app, ["cohort", "report", str(path), "--store", str(store)])
+    assert ran.exit_code == 0, ran.output
+    run = run_folder(store, "small")
+    table = pd.read_parquet(run / "cohort.parquet").set_index("patient")
+    return table, (run / "quality.html").read_text()
+
+
+def test_who_was_not_run_and_whose_avatar_is_gone_damaged_or_changed_is_told(tmp_path):
+    path, store = small_run(tmp_path)
+    record_path(run_folder(store, "small"), "P00").unlink()
+    with AvatarStore(store) as opened:
+        opened.put(opened.get("P01").model_copy(update={"prior_class": "another"}))
+        with opened.database.writing() as session:
+            session.execute(text("UPDATE avatars SET document = '{}' WHERE patient_id = 'P02'"))
+        now = opened.digests()["P01"]
+    table, report = reported(path, store)
+    assert table["status"].to_dict() == {"P00": "not run", "P01": "done", "P02": "failed"}
+    assert "Not run to the end:</b> P00" in report
+    assert table.loc["P01", ["sha256", "prior_class"]].tolist() == [now, "another"]
+    assert "The avatar was changed since the run" in report
+    assert "P02" in table.loc["P02", "error"]
+    assert table.loc["P02", "fault"] == "storage"
+    with AvatarStore(store) as opened, opened.database.writing() as session:
+        session.execute(text("DELETE FROM avatars WHERE patient_id = 'P02'"))
+    table, _ = reported(path, store)
+    assert "is not in the store any more" in table.loc["P02", "error"]
+
+
+def test_a_median_beyond_the_model_s_end_and_the_first_scan_s_volumes_are_in_the_table(tmp_path):
+    _, store = small_run(tmp_path)
+    record = read_record(record_path(run_folder(store, "small"), "P00"))
+    curve = Band(lower=(1.0, 0.7), median=(1.0, 0.8), upper=(1.0, 0.9), level=0.9)
+    survival = SurvivalPrediction(
+        model="m", months=(0.0, 24.0), survival=curve, median_months=None, covariates={}, unknown=(),
+        statement="made up",
+    )  # fmt: skip
+    with AvatarStore(store) as opened:
+        avatar = opened.get("P00")
+    (scan,) = avatar.scans
+    grown = tuple(m.model_copy(update={"volume_ml": 3 * m.volume_ml}) for m in scan.measurements)
+    later = scan.model_copy(update={"day": 90.0, "measurements": grown})
+    row = row_of(record, avatar.model_copy(update={"scans": (scan, later), "survival": survival}))
+    assert row["volume_wt_ml"] == pytest.approx(3 * row["first_volume_wt_ml"])
+    assert (row["scan_day"], row["first_scan_day"]) == (90.0, 0.0)
+    assert (row["survival_median_months"], row["beyond_survival_median_months"]) == (None, 24.0)
+    assert row["survival_probability_12_months_low"] == pytest.approx(0.85)
+
+
+def test_tables_that_cannot_be_written_are_an_exit_code_and_lose_no_avatar(tmp_path):
+    path = write_cohort(tmp_path, 1, side=16)
+    (run_folder(tmp_path / "store", "small") / "manifest.json").mkdir(parents=True)
+    ran = CliRunner().invoke(app, ["cohort", "run", str(path), "--store", str(tmp_path / "store")])
+    assert ran.exit_code == 2
+    assert "no tables: " in ran.stderr
+    assert "1 of 1 patients have their avatar" in ran.stdout
+
+
+# One store, several cohorts
+
+
+def test_two_cohort_files_of_one_name_do_not_share_a_run(tmp_path):
+    path, store = small_run(tmp_path / "a")
+    other = write_cohort(tmp_path / "b", 2, side=16)
+    before = {file: file.read_bytes() for file in (store / "runs").rglob("*") if file.is_file()}
+    for command in ("run", "run --why", "plan", "report", "task"):
+        words = [*command.split(), str(other), "--store", str(store)]
+        ran = CliRunner().invoke(app, ["cohort", *words, *(["P00"] if command == "task" else [])])
+        assert isinstance(ran.exception, StudyError), command
+        assert f"a run of this name (small) is of {path}" in str(ran.exception)
+    assert {file: file.read_bytes() for file in before} == before
+    path.unlink()  # moved, or given up
+    assert run_cohort(other, store, workers=1).patients == 2
+
+
+def test_an_avatar_of_another_cohort_s_patient_is_not_overwritten(tmp_path):
+    _, store = small_run(tmp_path / "a")
+    before = digests(store)
+    other = write_cohort(tmp_path / "b", 0, name="other")
+    write_patient(tmp_path / "b" / "studies" / "P00", "P00", 77, side=16)
+    (refused,) = run_cohort(other, store, workers=1).failed
+    assert refused.fault == "input"
+    assert f"and so is {tmp_path / 'a' / 'studies' / 'P00'} of the run small" in refused.error
+    assert digests(store) == before
+    shutil.copytree(tmp_path / "a" / "studies", tmp_path / "c" / "studies")
+    same = write_cohort(tmp_path / "c", 0, name="same")  # the same people in another cohort
+    assert run_cohort(same, store, workers=1).failed == ()
+    assert digests(store) == before
+    shutil.rmtree(tmp_path / "a" / "studies" / "P00")
+    shutil.rmtree(tmp_path / "c" / "studies" / "P00")
+    assert run_cohort(other, store, workers=1, retry_failed=True).failed == ()
+    assert digests(store) != before
+
+
+def test_an_avatar_that_was_claimed_by_who_is_another_now_is_free(tmp_path):
+    run = tmp_path / "runs" / "small"
+    study, other = (FoundStudy(name, None, tmp_path / name) for name in ("B", "A"))
+    task._claim(run, "P2", other, set())
+    with pytest.raises(StudyError, match="is of patient P2, as A is"):
+        task._claim(run, "P2", study, set())
+    write_record(run, PatientRecord(patient="A", avatar="P1", source="A", status="done"))
+    task._claim(run, "P2", study, set())
+    with pytest.raises(StudyError, match="is of patient P2, as B is"):
+        task._claim(run, "P2", other, set())
 
 
 def test_outliers_need_ten_others_and_a_spread():
@@ -611,7 +770,35 @@ def test_a_defect_of_ours_ends_one_patient_with_its_traceback_kept(tmp_path, mon
     assert "in broken" in (run / "tracebacks" / "P00.txt").read_text()
 
 
-def test_a_dump_of_dicom_is_taken_in_without_the_person_and_again_when_it_changes(tmp_path):
+def test_a_dump_of_dicom_is_taken_in_without_the_person_and_again_when_it_changes(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
+    config = CohortConfig(name="d", dicom=("dump",), site="generic")
+    source, run = two_series(tmp_path), tmp_path / "run"
+    file = next(source.rglob("*.dcm"))
+
+    def taken():
+        (study,) = discover(config, tmp_path, run)
+        record = task.run_patient(study, config, tmp_path / "store", run)
+        assert "segmentation" in record.error  # it has no mask, and the site no network
+        return yaml.safe_load((run / "studies" / "dump" / "study.yaml").read_text()), record
+
+    told, record = taken()
+    assert set(told["scans"][0]["sequences"]) == {"t1c", "flair"}
+    assert not [p for p in run.rglob("*") if p.is_file() and b"Doe" in p.read_bytes()]
+    marker = run / "studies" / "dump" / "marker"
+    marker.touch()
+    assert taken()[1].inputs == record.inputs
+    assert marker.exists()  # the copy is as it was
+    file.write_bytes(file.read_bytes())  # of the same size, exported again
+    again, changed = taken()
+    assert again["patient_id"] == told["patient_id"]
+    assert changed.inputs["dump"] != record.inputs["dump"]
+    assert not marker.exists()
+
+
+def test_a_dump_without_an_image_fails_by_its_name(tmp_path):
     source = tmp_path / "dumps" / "DOE"
     source.mkdir(parents=True)
     (source / "notes.txt").write_text("no image")
@@ -701,12 +888,25 @@ def test_a_name_on_a_disk_that_is_no_text_fails_its_patient_alone(tmp_path):
     assert "has no study.yaml" in found.records[0].error
 
 
-def test_a_stop_is_heard_while_looking_at_what_has_changed(tmp_path):
+@pytest.mark.parametrize("by", ["a signal", "the board"])
+def test_a_stop_is_heard_while_looking_at_what_has_changed(tmp_path, by):
     path = write_cohort(tmp_path, 2, side=16)
-    found = run_cohort(path, tmp_path / "store", workers=1, is_asked_to_stop=lambda: 1)
+    run = run_folder(tmp_path / "store", "small")
+    seen = []
+
+    def shown(progress):
+        seen.append((progress.state, progress.done, progress.total))
+        if by == "the board":
+            assert run_state(run).is_looking
+            cancel(run_state(run))
+
+    asked = {"is_asked_to_stop": lambda: 1} if by == "a signal" else {}
+    found = run_cohort(path, tmp_path / "store", workers=1, on_change=shown, **asked)
     assert found.was_asked
     assert found.records == ()
     assert found.stopped.startswith("it was asked to")
+    assert seen[0] == ("looking at what has changed", 1, 2)
+    assert run_state(run).state == "stopped"
 
 
 def test_a_budget_of_a_step_is_filled_from_that_of_all():
@@ -719,6 +919,23 @@ def test_a_budget_of_a_step_is_filled_from_that_of_all():
     ).budgets
     assert (budgets.of("simulate").memory_gb, budgets.of("simulate").minutes) == (24, 60)
     assert (budgets.of("scan").memory_gb, budgets.of("scan").minutes) == (24, 30)
+    more = budgets.model_copy(update={"steps": {"tissue": StepBudget(memory_gb=40)}})
+    assert (budgets.most_gb, more.most_gb) == (24, 40)
+
+
+@pytest.mark.parametrize(("attempt", "code"), [(1, 1), (2, 0)])
+def test_what_a_job_lacked_is_an_error_until_its_last_attempt(tmp_path, monkeypatch, attempt, code):
+    """After which the record says so, and the tables can be written."""
+    path = write_cohort(tmp_path, 1, side=16)
+
+    def lacked(study, config, store, run, *, attempts):
+        return PatientRecord(
+            patient=study.patient, source="s", status="failed", fault="budget", error="e", attempts=attempts
+        )  # fmt: skip
+
+    monkeypatch.setattr(task, "run_patient", lacked)
+    words = ["cohort", "task", str(path), "P00", "--store", str(tmp_path / "store")]
+    assert CliRunner().invoke(app, [*words, "--attempt", str(attempt)]).exit_code == code
 
 
 def test_a_part_of_a_step_is_counted_with_it():
@@ -758,6 +975,10 @@ def test_a_run_by_another_engine_is_told_from_its_records(tmp_path):
     assert (shown["steps"], shown["step_seconds"]) == ({"scan": 2}, {"scan": 4.0})
     write_record(run, PatientRecord(patient="P02", source="P02", status="done"))
     assert told(minutes_ago=100) == ("finished", 3, 0, 2, 1)
+    (run / PLAN).write_text(json.dumps({"patients": ["P00", "P01", "P02"], "to_run": ["P02"]}))
+    assert told()[1:3] == (1, 2)
+    shown = run_state(run).progress
+    assert (shown["kept_failed"], [p for p, _ in shown["failures"]]) == (1, ["P01"])
     record_path(run, "P02").unlink()
     run_cohort(path, tmp_path / "store", workers=1)
     assert run_state(run).progress == json.loads((run / PROGRESS).read_text())

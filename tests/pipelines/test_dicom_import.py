@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tarfile
 import zipfile
 
@@ -10,7 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 import yaml
-from dicom_files import ORIENTATIONS, write_series
+from dicom_files import two_series
 
 from data.errors import ImageError, StudyError
 from data.io.deidentify import Secret
@@ -18,21 +17,6 @@ from data.io.dicom import read_dicom_series
 from pipelines.dicom_import import guessed, opened, take, user_secret
 
 SECRET = Secret(b"sixteen bytes or more", keep_characteristics=True)
-
-
-def two_series(tmp_path):
-    """T1c and FLAIR of one patient and a text file, in folders of any depth."""
-    folder = tmp_path / "dump"
-    folder.mkdir()
-    for name, words in (("a", "AX T1 POST GD"), ("b", "AX FLAIR")):
-        series = write_series(folder / name, ORIENTATIONS["axial"])
-        for path in series.iterdir():
-            dataset = pydicom.dcmread(path)
-            dataset.SeriesDescription, dataset.SeriesNumber = words, 7 if name == "b" else 3
-            dataset.save_as(path)
-    shutil.move(folder / "b", folder / "a" / "deep")
-    (folder / "notes.txt").write_text("hello")
-    return folder
 
 
 def packed(folder, kind):
