@@ -161,8 +161,7 @@ with first:
 if not runs[name].is_summed_up:
     state = "is under way" if runs[name].is_running else "was not summed up"
     st.warning(
-        f"The table is of before the latest run, which {state}: who was run since or has left the cohort is told "
-        "as before."
+        f"The table is older than the latest run, which {state}: it does not know who was run since, or left."
     )
 path = runs[name].folder / TABLE
 table = _table(str(path), path.stat().st_mtime_ns)

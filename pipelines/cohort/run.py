@@ -269,11 +269,11 @@ class _Told:
         shown = self.shown
         shown.seconds = time.monotonic() - self.started
         shown.at = datetime.now(UTC).isoformat(timespec="seconds")
-        self.on_change(shown)
         if last or time.monotonic() - self._written > SHOWN_SECONDS:
             with suppress(OSError):  # the records are what counts
                 replace_atomically(self.run / PROGRESS, json.dumps(asdict(shown)).encode())
             self._written = time.monotonic()
+        self.on_change(shown)
 
 
 class _Driver:

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from cohorts import has_ended, write_cohort
 from postgresql import served
@@ -44,10 +45,12 @@ def snakemake():
     return str(found)
 
 
-def start(snakemake, path, store):
-    """Plan, then run in the background."""
-    home = Path(sys.executable).parent
-    env = os.environ | {"PATH": f"{home}:{os.environ['PATH']}"}
+HOME = Path(sys.executable).parent
+
+
+def start(snakemake, path, store, programs=HOME):
+    """Plan, then run in the background, with ``avatar`` of a folder."""
+    env = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}"}
     plan = ["avatar", "cohort", "plan", str(path), "--store", str(store)]
     subprocess.run(plan, env=env, check=True, capture_output=True)
     command = [
@@ -91,6 +94,25 @@ def test_snakemake_makes_the_same_avatars_and_after_a_kill_only_what_was_in_hand
     assert digests(store) == expected
     with AvatarStore(store) as opened:
         assert [f for f in check_store(opened).findings if f.kind != "orphan"] == []
+
+
+def test_a_job_that_is_killed_each_time_keeps_the_tables_from_nobody(snakemake, tmp_path):
+    path, store = write_cohort(tmp_path, 3, side=16), tmp_path / "store"
+    killed = tmp_path / "programs" / "avatar"
+    killed.parent.mkdir()
+    killed.write_text(
+        f'#!/bin/sh\ncase "$*" in *" task "*" P01 "*) kill -9 $$ ;; esac\nexec {HOME}/avatar "$@"\n'
+    )
+    killed.chmod(0o755)
+    process = start(snakemake, path, store, killed.parent)
+    assert process.wait(300) != 0
+    run = store / "runs" / "small"
+    table = pd.read_parquet(run / "cohort.parquet").set_index("patient")
+    assert table["status"].to_dict() == {"P00": "done", "P01": "not run", "P02": "done"}
+    assert "Not run to the end:</b> P01" in (run / "quality.html").read_text()
+    process = start(snakemake, path, store)
+    assert process.wait(300) == 0, (path.parent / "snakemake.log").read_text()[-3000:]
+    assert {r.status for r in records_of(run).values()} == {"done"}
 
 
 def test_four_workers_on_postgresql_make_the_same_avatars(expected, tmp_path):
