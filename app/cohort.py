@@ -61,7 +61,8 @@ def run_(
 ) -> None:
     """Run all studies of a cohort; the same command goes on after any kind of stop.
 
-    Exit code 1 where some patients failed, 2 where nothing could be run, 130 where it was stopped.
+    Exit code 1 where some patients failed, 2 where nothing could be run or no tables written, 130 where it was
+    stopped.
     """
     from pipelines.cohort.run import REPORT, plan, run_cohort
 

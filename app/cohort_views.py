@@ -22,12 +22,15 @@ UNITS = {
     "mutations_per_mb": "per megabase",
     "peak_mb": "MB",
     "seconds": "s",
+    "scan_day": "days since diagnosis",
+    "first_scan_day": "days since diagnosis",
 }
 REGIONS = {
     "volume_wt_ml": "whole tumor",
     "volume_tc_ml": "tumor core",
     "volume_et_ml": "enhancing tumor",
 }
+PROGRESSION = "progression_days_"
 PROBABILITIES = {
     "survival_probability_12_months": "alive at 12 months (model, probability)",
     "survival_probability_12_months_low": "alive at 12 months (model, probability, from)",
@@ -135,6 +138,8 @@ def label_of(column: Hashable) -> str:
         return f"{REGIONS[region]}{'' if region == name else ', first scan'} (mL)"
     if name in PROBABILITIES:
         return PROBABILITIES[name]
+    if name.startswith(PROGRESSION):
+        return f"progression under {name.removeprefix(PROGRESSION)} (days, in silico)"
     words = name.removeprefix("marker_")
     for end, of in (("_ml", "mL"), ("_months", "months"), ("_days", "days"), ("_years", "years")):
         if words.endswith(end):

@@ -153,7 +153,8 @@ def _summed(
     first = found[0][1]
     modality, description = str(first.Modality), str(first.get("SeriesDescription", "") or "")
     looks = BY_MODALITY.get(modality) or kind_named(
-        f"{description} {first.get('ProtocolName', '')}"
+        f"{description} {first.get('ProtocolName', '')}",
+        has_agent=bool(str(first.get("ContrastBolusAgent") or "").strip()),
     )
     spacing = first.get("PixelSpacing") or []
     of_voxels = (

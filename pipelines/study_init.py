@@ -15,17 +15,30 @@ from data.samples.shared_cases import write_yaml
 NAMES: tuple[tuple[str, str], ...] = (
     ("segmentation", r"seg|mask|label|gtv"),
     ("flair", r"flair|t2f"),
-    ("t1c", r"t1c|t1ce|t1gd|t1post"),
     ("t2", r"t2w?(?![a-z])"),
-    ("t1", r"t1n?(?![a-z])"),
+    ("t1", r"t1(n|w|c|ce|gd|post)?(?![a-z])"),
     ("ct", r"(^|[^a-z])ct([^a-z]|$)"),
     ("pet", r"pet|suv"),
 )
+WITH_CONTRAST = r"t1c|post(?!er)|\+ ?c(?![a-z])|(?<![a-z])(gd|gad|gado[a-z]*|ce|contrast)(?![a-z])"
+BEFORE_CONTRAST = (
+    r"(?<![a-z])(pre[ _-]?(contrast|gd|gad|ce)?|(non?|without|w/o)[ _-]?(contrast|gd|gad|ce)|native?)"
+    r"(?![a-z])"
+)
 
 
-def kind_named(text: str) -> str | None:
-    """Which sequence, or a segmentation, a name speaks of; None where it speaks of none."""
-    return next((kind for kind, pattern in NAMES if re.search(pattern, text.lower())), None)
+def kind_named(text: str, *, has_agent: bool = False) -> str | None:
+    """Which sequence, or a segmentation, a name speaks of; None where it speaks of none.
+
+    Args:
+        text: of a file's or a series' name.
+        has_agent: whether a contrast agent is known to have been given, unless the name says it was before.
+    """
+    told = text.lower()
+    kind = next((kind for kind, pattern in NAMES if re.search(pattern, told)), None)
+    if kind != "t1" or re.search(BEFORE_CONTRAST, told):
+        return kind
+    return "t1c" if has_agent or re.search(WITH_CONTRAST, told) else kind
 
 
 def guess_study(folder: Path, patient: str, site: str = "glioma") -> Path:

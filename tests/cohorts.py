@@ -45,6 +45,7 @@ def write_cohort(folder: Path, count: int, *, side: int = SIDE, **settings: obje
     """``count`` patients and the file that runs them."""
     for n in range(count):
         write_patient(folder / "studies" / f"P{n:02d}", f"P{n:02d}", n, side=side)
+    folder.mkdir(parents=True, exist_ok=True)
     told = {"name": "small", "studies": ["studies/*"]} | settings
     (folder / "cohort.yaml").write_text(yaml.safe_dump(told))
     return folder / "cohort.yaml"

@@ -15,7 +15,6 @@ from pipelines.cohort.status import BY_JOBS, NO_JOBS, RunState, cancel, go_on, r
 COLORS = {
     "running": "blue",
     "stopping": "orange",
-    "finished": "green",
     "stopped": "orange",
     "was cut off": "red",
     BY_JOBS: "blue",
@@ -48,7 +47,7 @@ def _when(run: RunState) -> str:
 
 def _one(run: RunState) -> None:
     told = run.progress
-    color = COLORS.get(run.state, "gray")
+    color = "green" if run.state.startswith("finished") else COLORS.get(run.state, "gray")
     head, buttons = st.columns((3, 2), vertical_alignment="center")
     total, done, failed = (int(told.get(key, 0)) for key in ("total", "done", "failed"))
     head.markdown(f"**{plain(run.name)}** :{color}-badge[{run.state}] {_when(run)}")

@@ -175,7 +175,7 @@ def _of_manifest(path: Path, config: CohortConfig, run: Path) -> Iterator[FoundS
         )
         raise StudyError(f"{path}: {what}; known are {', '.join(sorted(known))}")
     for number, row in enumerate(rows, 2):
-        beyond = row.pop(None, None)  # type: ignore[call-overload]
+        beyond = row.pop(None, None)
         told = {key: value.strip() for key, value in row.items() if value and value.strip()}
         patient = told.get("patient_id", f"line-{number}")
         if beyond:

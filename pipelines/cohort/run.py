@@ -220,10 +220,12 @@ def run_cohort(
                 path, store_folder, resume=resume, retry_failed=retry_failed, on_step=looked
             )
         except _AskedToStop:
-            looking.shown.state, looking.shown.done, looking.shown.total = "stopped", 0, 0
+            total = looking.shown.total
+            looking.shown = _so_far(config.name, run, total)
             looking.show(last=True)
             return Finished(
-                run, (), 0, ASKED, was_asked=True, recomputed=0, workers=0, seconds=time.monotonic() - started
+                run, (), total, ASKED, was_asked=True, recomputed=0, workers=0,
+                seconds=time.monotonic() - started,
             )  # fmt: skip
         before = patients_of(run)
         write_config(run, path, config, [one.study.patient for one in planned])
@@ -252,6 +254,16 @@ def run_cohort(
     return Finished(
         run, records, len(planned), stopped, driver.was_asked, shown.done + shown.failed, count,
         time.monotonic() - started,
+    )  # fmt: skip
+
+
+def _so_far(name: str, run: Path, total: int) -> Progress:
+    """Where a run stands by its records, before anybody was run again."""
+    records = records_of(run).values()
+    failed = [(record.patient, record.error) for record in records if record.status == "failed"]
+    return Progress(
+        name, state="stopped", total=max(0, total - len(records)), kept=len(records),
+        kept_failed=len(failed), failures=failed,
     )  # fmt: skip
 
 

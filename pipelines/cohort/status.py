@@ -68,8 +68,8 @@ class RunState:
 
     @property
     def is_looking(self) -> bool:
-        """Whether it is being found out who has to be run; ``done`` and ``total`` are of that."""
-        return self.is_running and self.progress.get("state") == LOOKING
+        """Whether it was being found out who has to be run; ``done`` and ``total`` are of that."""
+        return self.progress.get("state") == LOOKING
 
     @property
     def share(self) -> float:
@@ -153,16 +153,13 @@ def _told_by_records(folder: Path) -> dict[str, Any]:
     planned, begun = _read(folder / PLAN), _modified(folder / PLAN)
     patients = list(planned.get("patients", ()))
     to_run = list(planned.get("to_run", patients))
-    kept = (_kept(folder, patient) for patient in sorted({*patients} - {*to_run}))
-    kept_failed = [record for record in kept if record and record.status == "failed"]
-    written = {patient: _modified(record_path(folder, patient)) for patient in to_run}
-    found = {
-        patient: record
-        for patient, at in written.items()
-        if at and (record := _record(record_path(folder, patient), at)) is not None
-    }
-    failed = [record for record in found.values() if record.status == "failed"]
-    last = max([begun, *written.values()])
+    kept = [_recorded(folder, patient) for patient in sorted({*patients} - {*to_run})]
+    found = {p: record for p in to_run if (record := _recorded(folder, p)) is not None}
+    kept_failed, failed = (
+        [record for record in of if record is not None and record.status == "failed"]
+        for of in (kept, found.values())
+    )
+    last = max([begun, *(_modified(record_path(folder, patient)) for patient in found)])
     is_over = len(found) == len(to_run)
     is_silent = time.time() - last > SILENT_JOBS.total_seconds()
     steps = [step for record in found.values() for step in record.steps]
@@ -180,7 +177,7 @@ def _told_by_records(folder: Path) -> dict[str, Any]:
     return asdict(shown)
 
 
-def _kept(folder: Path, patient: str) -> PatientRecord | None:
+def _recorded(folder: Path, patient: str) -> PatientRecord | None:
     path = record_path(folder, patient)
     return _record(path, _modified(path))
 

@@ -101,7 +101,7 @@ def _survival(avatar: Avatar) -> dict[str, Any]:
     found: dict[str, Any] = {
         "survival_model": told.model,
         "survival_median_months": told.median_months,
-        f"{BEYOND}survival_median_months": None if told.median_months else told.months[-1],
+        f"{BEYOND}survival_median_months": told.months[-1] if told.median_months is None else None,
     }
     band = told.survival
     for name, curve in (("", band.median), ("_low", band.lower), ("_high", band.upper)):
@@ -300,11 +300,10 @@ def _together(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
 
 def _measured(done: pd.DataFrame, column: str, unit: str) -> pd.DataFrame:
     """With the day of the scan where it was measured on one."""
-    known = done[column].dropna()
-    is_of_scan = column.startswith("volume_")
+    known, is_known = done[column].dropna(), done[column].notna()
     days = (
-        done.loc[known.index, "scan_day"].to_numpy(float)
-        if is_of_scan
+        done["scan_day"][is_known].to_numpy(float)
+        if column.startswith("volume_")
         else np.full(len(known), np.nan)
     )
     return pd.DataFrame({

@@ -257,13 +257,13 @@ def _claim(run: Path, avatar: str, study: FoundStudy, images: set[str]) -> None:
     for other in sorted(run.parent.iterdir()):
         owner = None if other == run else _owner(other, avatar)
         record = None if owner is None else read_record(record_path(other, owner))
-        if record is None or record.avatar != avatar or images & set(record.inputs.values()):
+        if record is None or images & set(record.inputs.values()):
             continue
         if Path(record.source).exists() and record.source != readable(study.source):
             raise StudyError(
                 f"{study.source}: is of patient {avatar}, and so is {record.source} of the run {other.name}, "
                 "with other files; if they are two people give one another patient_id, or choose another "
-                "store with --store; if they are one take one of them away"
+                f"store with --store; if they are one take one of them away, and run {other.name} again"
             )
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "w") as file:

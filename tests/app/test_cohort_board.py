@@ -132,11 +132,15 @@ def test_groups_have_colors_distributions_and_curves_and_a_row_opens_its_patient
     assert "patient=P1" in page.url
 
 
-def test_failed_patients_are_looked_at_alone(address, page):
+def test_failed_patients_are_looked_at_alone_and_an_old_table_is_called_so(folder, address, page):
     page.goto(f"{address}/cohort")
     page.get_by_text("2 failed").wait_for()
+    assert page.get_by_text("The table is older").count() == 0
+    (folder / "runs" / "big" / "quality.html").unlink()  # as a run does that has something to do
     pick(page, "Look at", "Failed")
     page.get_by_text(f"2 of {COUNT} patients; 2 failed").wait_for()
+    page.get_by_text("The table is older than the latest run, which was not summed up").wait_for()
+    (folder / "runs" / "big" / "quality.html").touch()
 
 
 def test_a_run_tells_how_far_it_is_and_is_cancelled(folder, address, page):

@@ -4,9 +4,12 @@ import base64
 import io
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
+from app.cohort_report import write_report
+from app.cohort_views import hidden_of, label_of, numbers_of
 from app.pictures import outlined, thumbnail
 from app.views import (
     colormap_of,
@@ -92,3 +95,42 @@ def test_what_somebody_typed_is_shown_as_it_is():
         r"\*\*Dr\*\* \[x\]\(http\://e\.vil\) \:red\[R\]"
     )
     assert plain("Ada Lovelace") == "Ada Lovelace"
+
+
+def test_who_has_no_point_is_counted_and_who_is_beyond_the_model_s_end_apart():
+    table = pd.DataFrame({
+        "patient": list("abcd"), "age_years": [50.0, 60, None, 70],
+        "survival_median_months": [10.0, None, 12, None],
+        "beyond_survival_median_months": [None, 120, None, None],
+    })  # fmt: skip
+    assert numbers_of(table) == ["age_years", "survival_median_months"]
+    assert hidden_of(table, "age_years") == "1 of 4 have no point: not known."
+    told = hidden_of(table, "age_years", "survival_median_months")
+    assert told == "3 of 4 have no point: not known, or beyond the end of the model's time (1)."
+    assert hidden_of(table.iloc[:1], "age_years") == ""
+
+
+@pytest.mark.parametrize(
+    ("column", "label"),
+    [
+        ("volume_wt_ml", "whole tumor (mL)"),
+        ("first_volume_et_ml", "enhancing tumor, first scan (mL)"),
+        ("survival_probability_12_months", "alive at 12 months (model, probability)"),
+        ("survival_median_months", "survival median (months)"),
+        ("scan_day", "scan day (days since diagnosis)"),
+        ("progression_days_stupp", "progression under stupp (days, in silico)"),
+    ],
+)
+def test_columns_have_names_with_units(column, label):
+    assert label_of(column) == label
+
+
+def test_a_report_tells_a_median_beyond_the_model_s_end_and_who_was_not_run(tmp_path, small_store):
+    table = pd.DataFrame({
+        "patient": ["P1", "P2"], "avatar": ["P1", None], "status": ["done", "not run"],
+        "survival_median_months": [None, None], "beyond_survival_median_months": [120.0, None],
+    })  # fmt: skip
+    with AvatarStore(small_store) as store:
+        report = write_report(tmp_path, "night", table, pd.DataFrame(), store).read_text()
+    assert "<td>beyond 120 months</td>" in report
+    assert "Not run to the end:</b> P2" in report

@@ -302,7 +302,6 @@ def test_a_manifest_s_study_is_of_the_patient_that_its_line_says(tmp_path):
         "patient_id,study,record,site",
         "A1,a",
         "B1,a",
-        "C1,a,a/record.yaml,glioma",
         "D1,a,,,generic",
     ]
     (tmp_path / "patients.csv").write_text("\n".join(rows))
@@ -311,9 +310,8 @@ def test_a_manifest_s_study_is_of_the_patient_that_its_line_says(tmp_path):
     assert (found["A1"].folder, found["A1"].error) == (tmp_path / "a", "")
     assert "line 3: calls B1 whom" in found["B1"].error
     assert found["B1"].error.endswith("study.yaml calls A1")
-    assert "line 5: has more cells than the first line" in found["D1"].error
-    rows[2:] = ["A1,a,a/record.yaml,glioma"]
-    (tmp_path / "patients.csv").write_text("\n".join([rows[0], rows[2]]))
+    assert "line 4: has more cells than the first line" in found["D1"].error
+    (tmp_path / "patients.csv").write_text(f"{rows[0]}\nA1,a,a/record.yaml,glioma")
     (only,) = discover(config, tmp_path, tmp_path / "run")
     assert "line 2: gives record, site beside a study" in only.error
 
@@ -648,7 +646,7 @@ def test_a_median_beyond_the_model_s_end_and_the_first_scan_s_volumes_are_in_the
     with AvatarStore(store) as opened:
         avatar = opened.get("P00")
     (scan,) = avatar.scans
-    grown = tuple(m.model_copy(update={"volume_ml": 3 * m.volume_ml}) for m in scan.measurements)
+    grown = tuple(m.model_copy(update={"volume_mm3": 3 * m.volume_mm3}) for m in scan.measurements)
     later = scan.model_copy(update={"day": 90.0, "measurements": grown})
     row = row_of(record, avatar.model_copy(update={"scans": (scan, later), "survival": survival}))
     assert row["volume_wt_ml"] == pytest.approx(3 * row["first_volume_wt_ml"])
@@ -678,7 +676,7 @@ def test_two_cohort_files_of_one_name_do_not_share_a_run(tmp_path):
         ran = CliRunner().invoke(app, ["cohort", *words, *(["P00"] if command == "task" else [])])
         assert isinstance(ran.exception, StudyError), command
         assert f"a run of this name (small) is of {path}" in str(ran.exception)
-    assert {file: file.read_bytes() for file in before} == before
+    assert {f: f.read_bytes() for f in (store / "runs").rglob("*") if f.is_file()} == before
     path.unlink()  # moved, or given up
     assert run_cohort(other, store, workers=1).patients == 2
 
@@ -896,7 +894,7 @@ def test_a_stop_is_heard_while_looking_at_what_has_changed(tmp_path, by):
 
     def shown(progress):
         seen.append((progress.state, progress.done, progress.total))
-        if by == "the board":
+        if by == "the board" and progress.state != "stopped":
             assert run_state(run).is_looking
             cancel(run_state(run))
 

@@ -20,7 +20,7 @@ from pipelines.assemble import run_study
 from pipelines.config import DEFAULT_REGIMENS, find_regimen, twin_prior
 from pipelines.panel import build_panel, panel_path
 from pipelines.simulate import forecasts_of, kept_forecast, simulate_avatar
-from pipelines.study_init import guess_study
+from pipelines.study_init import guess_study, kind_named
 from pipelines.weights import add_weights, segmenter_of
 
 
@@ -239,6 +239,25 @@ def test_names_of_files_make_a_first_study(make_study):
     }
     with pytest.raises(StudyError, match="exists already"):
         guess_study(folder, "P1")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("AX T1 POST GD", "t1c"), ("t1_mprage_sag+C", "t1c"), ("T1W CE", "t1c"), ("Gd T1 SE", "t1c"),
+        ("P1_t1ce", "t1c"), ("AX T1 PRE CONTRAST", "t1"), ("T1 non-contrast", "t1"), ("T1W", "t1"),
+        ("t1 posterior fossa", "t1"), ("P1_t1n", "t1"), ("FLAIR post gd", "flair"), ("T2W TSE", "t2"),
+        ("localizer", None), ("T1_post_mask", "segmentation"),
+    ],
+)  # fmt: skip
+def test_a_t1_after_contrast_is_told_by_its_name(name, kind):
+    assert kind_named(name) == kind
+
+
+def test_a_contrast_agent_in_the_header_tells_unless_the_name_says_before_it():
+    assert kind_named("AX T1 SE", has_agent=True) == "t1c"
+    assert kind_named("AX T1 SE pre", has_agent=True) == "t1"
+    assert kind_named("AX T2 TSE", has_agent=True) == "t2"
 
 
 def test_unknown_weights_and_segmenters_are_refused(tmp_path):
