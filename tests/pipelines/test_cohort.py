@@ -39,7 +39,6 @@ from pipelines.cohort.discover import FoundStudy, discover
 from pipelines.cohort.records import (
     PatientRecord,
     StepTaken,
-    read_record,
     record_path,
     records_of,
     run_folder,
@@ -635,16 +634,15 @@ def test_who_was_not_run_and_whose_avatar_is_gone_damaged_or_changed_is_told(tmp
     assert "is not in the store any more" in table.loc["P02", "error"]
 
 
-def test_a_median_beyond_the_model_s_end_and_the_first_scan_s_volumes_are_in_the_table(tmp_path):
-    _, store = small_run(tmp_path)
-    record = read_record(record_path(run_folder(store, "small"), "P00"))
+def test_a_median_beyond_the_model_s_end_and_the_first_scan_s_volumes_are_in_the_table(small_store):
+    record = PatientRecord(patient="P1", avatar="P1", source="P1", status="done")
     curve = Band(lower=(1.0, 0.7), median=(1.0, 0.8), upper=(1.0, 0.9), level=0.9)
     survival = SurvivalPrediction(
         model="m", months=(0.0, 24.0), survival=curve, median_months=None, covariates={}, unknown=(),
         statement="made up",
     )  # fmt: skip
-    with AvatarStore(store) as opened:
-        avatar = opened.get("P00")
+    with AvatarStore(small_store) as opened:
+        avatar = opened.get("P1")
     (scan,) = avatar.scans
     grown = tuple(m.model_copy(update={"volume_mm3": 3 * m.volume_mm3}) for m in scan.measurements)
     later = scan.model_copy(update={"day": 90.0, "measurements": grown})
