@@ -12,7 +12,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
-from playwright.sync_api import TimeoutError
+from playwright.sync_api import TimeoutError, expect
 
 CHROMIUM = os.environ.get("AVATAR_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
 FLAGS = [
@@ -95,6 +95,19 @@ def pick(page, label, option):
         if option in box.input_value():
             return
     raise AssertionError(f"{option!r} was not to be chosen as {label!r}")
+
+
+def switch(page, label):
+    """Turn a toggle or a checkbox over, again until it is: a page that moves under the mouse takes a click."""
+    settled(page)
+    box = page.get_by_test_id("stCheckbox").filter(has_text=label)
+    was = box.locator("input").is_checked()
+    for _ in range(PATIENCE_MS // PICK_MS):
+        box.get_by_text(label).click()
+        with contextlib.suppress(AssertionError):
+            expect(box.locator("input")).to_be_checked(checked=not was, timeout=PICK_MS)
+            return
+    raise AssertionError(f"{label!r} was not to be switched")
 
 
 def without_a_tooltip(page, root):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 from avatars import put_avatar
-from browser import banner, keys_of_fields, serve, settled, shot
+from browser import banner, keys_of_fields, serve, settled, shot, switch
 from playwright.sync_api import expect
 
 from data.clinical import ClinicalRecord
@@ -149,11 +149,11 @@ def test_the_molecular_glioblastoma_shows_its_egfr_variant(board, page):
     expect(card(page, "EGFR A289V").get_by_text("II-D", exact=True)).to_be_visible()
     expect(page.get_by_text("nonsynonymous mutations per Mb")).to_be_visible()
     page.get_by_text("56 of 85 calls; build GRCh38").wait_for()
-    page.get_by_text("Show what was removed").first.click()
+    switch(page, "Show what was removed")
     page.get_by_text("29 of 85 calls; build GRCh38").wait_for()
     page.get_by_text("Every call").scroll_into_view_if_needed()
     shot(page, "genomics-calls")
-    page.get_by_text("Show what was removed").first.click()
+    switch(page, "Show what was removed")
     search = page.get_by_role("textbox", name="Search")
     search.fill("pten")
     search.press("Enter")
@@ -201,7 +201,7 @@ def test_signatures_of_the_user_s_table_are_drawn(board, page):
 
 def test_all_patients_are_seen_together(board, page):
     opened(page, board, "TCGA-DU-7294")
-    page.get_by_text("All patients of this store").first.click()
+    switch(page, "All patients of this store")
     page.get_by_text("5 sequenced patients").wait_for()
     print_ = page.locator(".js-plotly-plot", has_text="IDH1 40%")
     expect(print_).to_be_visible()

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from avatars import put_avatar, scan_of
-from browser import banner, keys_of_buttons, keys_of_fields, pick, serve, settled, shot
+from browser import banner, keys_of_buttons, keys_of_fields, pick, serve, settled, shot, switch
 from playwright.sync_api import expect
 
 from data.clinical import ClinicalRecord
@@ -142,7 +142,7 @@ def test_a_cut_off_is_exploratory_until_somebody_says_it_is_not(board, page):
     expect(page.get_by_text("Exploratory cut-off: p is too small")).to_be_visible()
     expect(page.get_by_text("log-rank p < 0.001")).to_be_visible()
     shot(page, "research-age")
-    page.get_by_test_id("stCheckbox").get_by_text("Chosen before").click()
+    switch(page, "Chosen before")
     expect(page.get_by_text("Exploratory cut-off: p is too small")).to_be_hidden()
     pick(page, "Marker", "IDH")
     expect(page.locator(".js-plotly-plot").get_by_text("mutant (401, 69 events)")).to_be_visible()
