@@ -50,7 +50,7 @@ MOST_GROUPS = 8
 """In one picture; rarer ones are put together."""
 SHOWN = (
     "patient", "status", "diagnosis", "age_years", "sex", "grade", "volume_wt_ml", "volume_et_ml",
-    "survival_median_months", "flags", "outlier", "error",
+    "survival_median_months", f"{BEYOND}survival_median_months", "flags", "outlier", "error",
 )  # fmt: skip
 
 
@@ -99,7 +99,9 @@ def labels(table: pd.DataFrame, column: str) -> pd.Series:
 
 def listed(table: pd.DataFrame) -> pd.DataFrame:
     """What the page's table shows: blanks where there are no words."""
-    rows = table[[c for c in SHOWN if c in table]].copy()
+    rows = table[
+        [c for c in SHOWN if c in table and (not c.startswith(BEYOND) or table[c].notna().any())]
+    ].copy()
     for column in rows.select_dtypes("object"):
         rows[column] = rows[column].fillna("")
     return rows
@@ -138,6 +140,8 @@ def label_of(column: Hashable) -> str:
         return f"{REGIONS[region]}{'' if region == name else ', first scan'} (mL)"
     if name in PROBABILITIES:
         return PROBABILITIES[name]
+    if name.startswith(BEYOND):
+        return f"{label_of(name.removeprefix(BEYOND))}: beyond"
     if name.startswith(PROGRESSION):
         return f"progression under {name.removeprefix(PROGRESSION)} (days, in silico)"
     words = name.removeprefix("marker_")

@@ -172,7 +172,7 @@ def sum_up(
         {"patient": p, "status": NOT_RUN}
         for p in sorted((patients_of(run) or set()) - set(records))
     ]
-    table = with_outliers(pd.DataFrame(rows))
+    table = with_outliers(pd.DataFrame(rows).sort_values("patient", ignore_index=True))
     content = io.BytesIO()
     table.to_parquet(content, index=False)
     dictionary = _dictionary(table, config.name)

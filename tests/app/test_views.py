@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from app.cohort_report import write_report
-from app.cohort_views import hidden_of, label_of, numbers_of
+from app.cohort_views import hidden_of, label_of, listed, numbers_of
 from app.pictures import outlined, thumbnail
 from app.views import (
     colormap_of,
@@ -108,6 +108,8 @@ def test_who_has_no_point_is_counted_and_who_is_beyond_the_model_s_end_apart():
     told = hidden_of(table, "age_years", "survival_median_months")
     assert told == "3 of 4 have no point: not known, or beyond the end of the model's time (1)."
     assert hidden_of(table.iloc[:1], "age_years") == ""
+    assert "beyond_survival_median_months" in listed(table)
+    assert "beyond_survival_median_months" not in listed(table.iloc[[0]])
 
 
 @pytest.mark.parametrize(
@@ -117,6 +119,7 @@ def test_who_has_no_point_is_counted_and_who_is_beyond_the_model_s_end_apart():
         ("first_volume_et_ml", "enhancing tumor, first scan (mL)"),
         ("survival_probability_12_months", "alive at 12 months (model, probability)"),
         ("survival_median_months", "survival median (months)"),
+        ("beyond_survival_median_months", "survival median (months): beyond"),
         ("scan_day", "scan day (days since diagnosis)"),
         ("progression_days_stupp", "progression under stupp (days, in silico)"),
     ],
