@@ -42,6 +42,9 @@ class ReviewEntry(BaseModel):
         default=False, description="drawn without sight of any mask of this scan; of a save"
     )
     reading: Reading | None = Field(default=None, description="in full, where one was measured")
+    signed_mask: VolumeRef | None = Field(
+        default=None, description="version 0 as it was when it was signed; of a signature of it"
+    )
 
     @model_validator(mode="after")
     def _makes_a_mask_or_not(self) -> Self:
@@ -52,6 +55,8 @@ class ReviewEntry(BaseModel):
             raise ValueError("only what is drawn and saved is independent")
         if (self.act == "measure") != (self.reading is not None):
             raise ValueError("what is measured has a reading, and nothing else has")
+        if self.signed_mask is not None and (self.act != "sign" or self.version != 0):
+            raise ValueError("only a signature of version 0 has the mask that it is of")
         return self
 
 
@@ -132,7 +137,13 @@ class Review(BaseModel):
         return self.entries[-1].at if self.entries else None
 
     def mask_of(self, version: int) -> VolumeRef | None:
-        """The mask of a version that a reader made; None for version 0, which the avatar has."""
+        """The mask of a version that a reader made, and of version 0 as it was signed last.
+
+        None for a version 0 that nobody signed: that is the mask which the avatar has, and another network may
+        make another one.
+        """
+        if version == 0:
+            return next((e.signed_mask for e in reversed(self.entries) if e.signed_mask), None)
         return next((e.mask for e in self.entries if e.mask and e.version == version), None)
 
     def lineage(self, version: int) -> tuple[int, ...]:

@@ -54,9 +54,9 @@ class ReviewCase:
             ReviewError: there is no such version.
         """
         wanted = self.review.version if version is None else version
-        if wanted == 0:
-            return self.scan.unreviewed or self.scan.segmentation
         found = self.review.mask_of(wanted)
+        if found is None and wanted == 0:
+            return self.scan.unreviewed or self.scan.segmentation
         if found is None:
             raise ReviewError(
                 f"{self.name}: there is no version {wanted}; the latest is {self.review.version}"
@@ -270,7 +270,7 @@ def sign(
     """Sign a version; the avatar's scan then has its mask, measured anew.
 
     What was computed from the mask before (calibration, forecasts) stays as it is and the avatar says so;
-    running the study again makes it from the signed mask.
+    running the study again makes it from the signed mask, also where a network would draw another one by then.
 
     Args:
         store: where the case is from.
@@ -294,8 +294,9 @@ def sign(
             "UTC), and nothing is new since"
         )
     review = _append(
-        store, case, "sign", by=by, at=at, version=version, comment=comment, spent=spent
-    )
+        store, case, "sign", by=by, at=at, version=version, comment=comment, spent=spent,
+        signed_mask=case.mask(0) if version == 0 else None,
+    )  # fmt: skip
     store.put(with_signed(store, store.get(case.avatar.patient_id), review))
     return review
 
@@ -426,6 +427,7 @@ def _append(
     comment: str = "",
     reading: Reading | None = None,
     independent: bool = False,
+    signed_mask: VolumeRef | None = None,
 ) -> Review:
     try:
         entry = ReviewEntry(
@@ -442,6 +444,7 @@ def _append(
             comment=comment.strip(),
             reading=reading,
             independent=independent,
+            signed_mask=signed_mask,
         )
     except ValidationError as error:
         raise ReviewError(f"{case.name}: {explain(error)}") from error

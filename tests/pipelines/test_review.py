@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from datetime import UTC, datetime, timedelta
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -96,6 +98,26 @@ def test_a_signature_puts_the_mask_on_the_avatar_and_running_the_study_again_kee
     assert scan.segmentation == old.segmentation
     assert scan.measurements == old.measurements
     assert len([p for p in store.get("P1").provenance if p.step == "review"]) == 1
+
+
+def test_a_signature_of_the_first_mask_is_not_of_another_that_is_made_later(
+    small_case, store, tmp_path
+):
+    """As by other weights: the reader has not seen that one."""
+    seen = store.get("P1").latest_scan
+    review = sign(store, find_case(store, "P1"), version=0, by="Ada", at=NOW)
+    assert review.entries[-1].signed_mask == seen.segmentation
+    study = shutil.copytree(small_case / "study", tmp_path / "study")
+    mask = nib.load(study / "mask.nii.gz")
+    other = np.asarray(mask.dataobj).copy()
+    other[2:12, 3, 4] = 2
+    nib.save(nib.Nifti1Image(other, mask.affine), study / "mask.nii.gz")
+    scan = run_study(study, store).latest_scan
+    assert (scan.segmentation, scan.signed_by) == (seen.segmentation, "Ada")
+    assert scan.unreviewed not in (None, seen.segmentation)
+    assert scan.measurements == seen.measurements
+    assert find_case(store, "P1").mask() == seen.segmentation
+    assert saved(store).entries[-1].voxels_changed == 5  # from what was signed
 
 
 def test_a_signed_version_stays_and_a_later_one_supersedes_it_only_when_signed(store):
