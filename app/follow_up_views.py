@@ -118,19 +118,7 @@ def verdict(response: Response, criteria: Criteria) -> str:
     short = "" if response.category in ("before", "baseline") else f" ({response.category})"
     words = f":{color}-badge[{CATEGORY_NAMES[response.category]}{short}]"
     said = f"**Day {response.day:g}** {words} by {criteria.name}: {response.reason}."
-    return " ".join([said, *(f"*{more}*" for more in provisos(response))])
-
-
-def provisos(response: Response) -> list[str]:
-    """Sentences on what a category is worth: later scans, earlier progression, what is not known."""
-    said = []
-    if response.confirmation:
-        said.append(f"{response.confirmation[0].upper()}{response.confirmation[1:]}.")
-    if response.progressed_on is not None:
-        said.append(f"After progression on day {response.progressed_on:g}.")
-    if response.unknown:
-        said.append(f"Provisional, not known: {'; '.join(response.unknown)}.")
-    return said
+    return " ".join([said, *(f"*{more}*" for more in response.provisos)])
 
 
 def candidates_words(follow_up: FollowUp, n: int) -> str | None:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from app.state import draw_banner
+
 SCREENS = Path(__file__).parent / "screens"
 
 st.set_page_config(page_title="Cancer Avatars", page_icon=":material/neurology:", layout="wide")
@@ -57,8 +59,5 @@ st.html(
     "<style>.stMainBlockContainer{padding-top:3.6rem;padding-bottom:2rem}"
     "div[data-testid='stMetricValue']{font-size:1.5rem}</style>"
 )
-st.markdown(
-    ":orange-badge[Research use only] Not a medical device. Masks are automatic unless signed by a "
-    "reader; simulations are in silico."
-)
+draw_banner()
 page.run()

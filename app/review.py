@@ -217,7 +217,7 @@ def follow_scans(
 ) -> None:
     """Lesions from scan to scan, and the response at each by RANO 2.0 or RECIST 1.1."""
     with err.status("Loading the imaging libraries"):
-        from app.follow_up_views import alignment_words, provisos, target_rows
+        from app.follow_up_views import alignment_words, target_rows
         from pipelines.follow_up import follow
         from pipelines.steps import StepReport
 
@@ -247,7 +247,7 @@ def follow_scans(
     for response in responses[found.baseline + 1 :]:
         said = [
             f"day {response.day:g}: {response.category}, {response.reason}.",
-            *provisos(response),
+            *response.provisos,
         ]
         out.print(" ".join(said), soft_wrap=True)
     for laid in found.aligned:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from app.words import ORIGIN_WORDS
 from data.lesions import Caliper, Diameters
 from data.quality import Flag
 from data.review import Review, ReviewEntry, ReviewStatus
@@ -64,6 +65,7 @@ def work_row(case: ReviewCase, since: datetime | None, whole_ml: float | None) -
     """One line of the worklist; the volume is that of the latest version."""
     return {
         "Patient": case.avatar.patient_id,
+        "Origin": ORIGIN_WORDS[case.avatar.origin],
         "Scan (day)": case.scan.day,
         "Status": case.review.status,
         "Quality gate": flags_in_short(case.scan.flags),

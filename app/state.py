@@ -15,8 +15,10 @@ import streamlit as st
 from app.components.keys import FieldKeys
 from app.pictures import thumbnail
 from app.views import default_sequence
+from app.words import BANNER, NO_PATIENT
 from data.avatar import Avatar, Scan, VolumeRef
 from data.errors import AvatarError, StoreError
+from data.provenance import digest_of
 from data.store import AvatarStore
 from pipelines.follow_up import FollowUp, Kind, cases_of, follow
 from pipelines.sites.base import Followed
@@ -47,6 +49,12 @@ def chosen_patient() -> str | None:
     return remembered if remembered in known else (known[0] if known else None)
 
 
+def draw_banner() -> None:
+    """On top of every page; a page of a patient who is none says so in it."""
+    st.session_state["banner"] = st.empty()
+    st.session_state["banner"].markdown(BANNER)
+
+
 def choose_patient(keys: FieldKeys) -> Avatar | None:
     """A selector at the top of a page; keeps the address a deep link. None where there is nobody."""
     known = open_store().patients()
@@ -71,23 +79,29 @@ def choose_patient(keys: FieldKeys) -> Avatar | None:
     if st.query_params.get("patient") != picked:
         st.query_params["patient"] = picked
     try:
-        return open_store().get(picked)
+        avatar = open_store().get(picked)
     except StoreError as error:
         st.error(str(error))
         return None
+    if avatar.origin != "patient":
+        st.session_state["banner"].markdown(f":orange-badge[{NO_PATIENT[avatar.origin]}] {BANNER}")
+    return avatar
 
 
 def scan_picture(scan: Scan, mask: VolumeRef | None = None) -> str | None:
     """A slice of a scan with a mask (its own by default), as a PNG data address; None where a file is lost."""
     ref = scan.segmentation if mask is None else mask
-    return _picture(ref.sha256, scan, ref)
+    image = scan.sequences[default_sequence(scan)]
+    return _picture(ref.sha256, image.sha256, scan, ref, image)
 
 
 @st.cache_data(show_spinner=False, max_entries=500)
-def _picture(mask_sha256: str, _scan: Scan, _mask: VolumeRef) -> str | None:
+def _picture(
+    mask_sha256: str, image_sha256: str, _scan: Scan, _mask: VolumeRef, _image: VolumeRef
+) -> str | None:
     store = open_store()
     try:
-        image = store.volume(_scan.sequences[default_sequence(_scan)])
+        image = store.volume(_image)
         return thumbnail(image, store.volume(_mask), _scan.labels)
     except StoreError:
         return None
@@ -96,12 +110,11 @@ def _picture(mask_sha256: str, _scan: Scan, _mask: VolumeRef) -> str | None:
 def followed_scans(
     patient_id: str, followed: Followed | None = None, kind: Kind = "rigid"
 ) -> FollowUp:
-    """A patient's scans over time, computed anew when a mask or a reading has changed."""
+    """A patient's scans over time, computed anew when the avatar, a mask or a reading has changed."""
     store = open_store()
-    cases = cases_of(store, store.get(patient_id))
-    state = tuple(
-        f"{case.mask().sha256} {case.review.readings} {case.review.status}" for case in cases
-    )
+    avatar = store.get(patient_id)
+    logs = (f"{case.mask().sha256} {len(case.review.entries)}" for case in cases_of(store, avatar))
+    state = (digest_of(avatar.to_json()), *logs)
     with _FOLLOWING:  # a page and the editor on it ask at once
         return _followed(patient_id, followed, kind, state)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
+from app.words import BEHIND
 from data.avatar import Avatar
 
 if TYPE_CHECKING:  # it imports torch, which takes seconds
@@ -116,6 +117,8 @@ def avatar_table(avatar: Avatar) -> Table:
         s = avatar.survival
         median = "not reached" if s.median_months is None else f"{s.median_months:.0f} months"
         table.add_row("Survival (model)", f"median {median}")
+    if avatar.is_behind_its_masks:
+        table.add_row("[red]Mask signed since[/red]", BEHIND)
     for f in avatar.forecasts:
         middle = f.progression_days[1]
         when = f"beyond {f.horizon_days:.0f} days" if middle is None else f"day {middle:.0f}"

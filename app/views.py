@@ -9,17 +9,13 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from app.words import ORIGIN_WORDS
 from data.avatar import Avatar, Scan
 from data.imaging import LabelTable, Volume
 from data.prognosis import SurvivalPrediction
 from data.timeline import Event
 from models.genomics.treatment_links import treatment_links
 
-ORIGIN_WORDS = {
-    "patient": "real patient",
-    "in-silico": "in silico",
-    "public-sample": "public sample",
-}
 COLORS = ("#1f77a4", "#d1495b", "#4c956c", "#8d6a9f")
 PREFERRED = ("t1c", "flair", "t2", "t1", "ct", "pet", "mr")
 

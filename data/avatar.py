@@ -133,6 +133,14 @@ class Avatar(BaseModel):
         return cls.model_validate_json(text)
 
     @property
+    def is_behind_its_masks(self) -> bool:
+        """Whether calibration and forecasts were computed before a mask was signed."""
+        steps = [part.step for part in self.provenance]
+        computed = [n for n, step in enumerate(steps) if step in ("calibrate", "simulate")]
+        signed = [n for n, step in enumerate(steps) if step == "review"]
+        return bool(computed and signed) and max(signed) > max(computed)
+
+    @property
     def latest_scan(self) -> Scan | None:
         """The last scan by day."""
         return max(self.scans, key=lambda s: s.day, default=None)

@@ -11,6 +11,10 @@ EventKind = Literal[
 ]
 
 
+LONGEST_COURSE_DAYS = 49.0
+"""Of radiotherapy whose end the record does not give: seven weeks, 35 fractions."""
+
+
 class Event(BaseModel):
     """One entry; ``end_day`` for what lasts longer than a day."""
 
@@ -26,6 +30,13 @@ class Event(BaseModel):
         if self.end_day is not None and self.end_day < self.day:
             raise ValueError(f"{self.text!r} ends on day {self.end_day}, before it starts")
         return self
+
+    @property
+    def last_day(self) -> float:
+        """When it had ended; of a drug without an end, the day it began."""
+        if self.end_day is not None:
+            return self.end_day
+        return self.day + (LONGEST_COURSE_DAYS if self.kind == "radiotherapy" else 0.0)
 
 
 class Timeline(BaseModel):

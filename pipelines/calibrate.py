@@ -54,7 +54,10 @@ def why_not(scans: tuple[Scan, ...], timeline: Timeline, given: Regimen | None) 
     if ordered[0].tissue is None:
         return "the first scan has no tissue map, so follow-up has not calibrated it"
     first, last = ordered[0].day, ordered[-1].day
-    between = [e for e in timeline.events if e.kind in TREATMENTS and first <= e.day < last]
+    between = [
+        e for e in timeline.events
+        if e.kind in TREATMENTS and e.day < last and (e.day >= first or e.last_day > first)
+    ]  # fmt: skip
     if between and given is None:
         return (
             f"treatment between the scans ({between[0].text}, day {between[0].day:g}) is not given as a "

@@ -13,7 +13,7 @@ from data.io.dicom_sr import TARGET_CATEGORIES, ReportedLesion, ScanReport, writ
 from data.io.rtstruct import write_rtstruct
 from data.store import AvatarStore
 from models.measurement import measure
-from pipelines.follow_up import FollowUp, follow, lesions_on
+from pipelines.follow_up import FollowUp, cases_of, follow, lesions_on
 from pipelines.review import ReviewCase
 from pipelines.sites.base import Followed
 from pipelines.sites.registry import SITES
@@ -62,7 +62,9 @@ def export_dicom(
             )
         report = report_of(follow(store, case.avatar, followed), case, mask)
         signed = case.review.signed_in_full
-        by = None if signed is None else signed.by
+        seen = (c for c in cases_of(store, case.avatar) if c.scan.day <= case.scan.day)
+        is_all_signed = all(c.review.signed_in_full is not None for c in seen)
+        by = signed.by if signed is not None and is_all_signed else None
         write_dicom_sr(output, mask, series, authorship, report, verified_by=by)
 
 
@@ -106,5 +108,7 @@ def report_of(follow_up: FollowUp, case: ReviewCase, mask: Segmentation) -> Scan
         regions={m.name: m.volume_mm3 for m in measure(mask, None)},
         lesions=lesions,
         targets=None if target is None else (target, f"{name}: {found.targets_reason}"),
-        overall=(found.category, f"{name}: {found.reason}") if judged else None,
+        overall=(found.category, " ".join([f"{name}: {found.reason}.", *found.provisos]))
+        if judged
+        else None,
     )

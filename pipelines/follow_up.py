@@ -297,16 +297,9 @@ def _target(
     )
 
 
-LONGEST_COURSE_DAYS = 49.0
-"""Of radiotherapy whose end the record does not give: seven weeks, 35 fractions."""
-
-
 def _courses(avatar: Avatar) -> list[tuple[float, float]]:
     """First and last day of each course of radiotherapy."""
-    events = (e for e in avatar.timeline.events if e.kind == "radiotherapy")
-    return [
-        (e.day, e.day + LONGEST_COURSE_DAYS if e.end_day is None else e.end_day) for e in events
-    ]
+    return [(e.day, e.last_day) for e in avatar.timeline.events if e.kind == "radiotherapy"]
 
 
 def days_since_radiotherapy(avatar: Avatar, day: float) -> float | None:

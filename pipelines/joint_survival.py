@@ -14,7 +14,7 @@ from data.treatment import Regimen
 from models.inference.prior import TwinPrior
 from models.markers import OWNERS
 from models.simulation import LOGISTIC, draw_twin, simulate
-from models.survival.bands import CurveBand, Floats, band_of, first_below
+from models.survival.bands import CurveBand, Floats, band_of, first_below, given_lived
 from models.survival.joint import PROGRESSED, before_progression, exposure, survival_of
 from pipelines.config import find_regimen, twin_prior
 from pipelines.patient_survival import asked_of
@@ -25,7 +25,7 @@ REFERENCE = "stupp"
 """The regimen that the survival model's patients are taken to have had."""
 MEMBERS = 300
 STEP_MONTHS = 1.0
-END_MONTHS = 60.0
+END_MONTHS, FEWEST_MONTHS = 60.0, 24.0
 FULL = 0.95
 """Of its capacity: a tumor that has nowhere left to grow counts as progressed, not as stable."""
 OF_RESPONSE = tuple(name for name, (marker, *_) in LEVELS.items() if OWNERS[marker] == "response")
@@ -38,7 +38,7 @@ class JointSurvival:
     """In silico.
 
     Args:
-        months: (t,) since the start of treatment's scan.
+        months: (t,) since the latest scan, until which the patient has lived.
         joint: (1, t) under the regimen; the band is over refits of the survival model and the published ratio.
         alone: (t,) the survival model's own curve, with the covariates that the twin owns at their means; it
             knows of no regimen.
@@ -79,12 +79,21 @@ def joint_survival(avatar: Avatar, regimen: str | Regimen) -> JointSurvival:
     )
     if measured is None:
         raise RegimenError(f"{avatar.patient_id}: no tumor volume in the latest scan to simulate")
-    months = np.arange(0.0, END_MONTHS + STEP_MONTHS / 2, STEP_MONTHS)
+    lived = max(0.0, scan.day / DAYS_PER_MONTH)
+    end = np.floor(min(END_MONTHS, asked.model.times[-1] - lived))
+    if end < FEWEST_MONTHS:
+        raise RegimenError(
+            f"{avatar.patient_id}: the latest scan is {lived:.0f} months after diagnosis, and {alone.model} ends at "
+            f"{asked.model.times[-1]:.0f}: too late a scan to say anything"
+        )
+    months = np.arange(0.0, end + STEP_MONTHS / 2, STEP_MONTHS)
     volume, markers = measured.volume_mm3, avatar.record.markers
     untested = markers.model_copy(update={LEVELS[name][0]: "untested" for name in OF_RESPONSE})
     usual = _progression(prior, volume, untested, find_regimen(REFERENCE))
     under = _progression(prior, volume, markers, chosen)
-    curves = asked.model.drawn(asked.model.frame(asked.values), months, at_mean=OF_RESPONSE)[:, 0]
+    since_diagnosis = np.append(months + lived, lived)
+    drawn = asked.model.drawn(asked.model.frame(asked.values), since_diagnosis, at_mean=OF_RESPONSE)
+    curves = given_lived(drawn[:, 0, :-1], drawn[:, 0, -1:])
     ratios = np.append(
         PROGRESSED.value, PROGRESSED.draw(len(curves) - 1, np.random.default_rng(SEED))
     )
@@ -100,6 +109,8 @@ def joint_survival(avatar: Avatar, regimen: str | Regimen) -> JointSurvival:
             f"After progression the hazard of death is {PROGRESSED.value:g} times that before "
             f"({PROGRESSED.low:g} to {PROGRESSED.high:g}): {PROGRESSED.source}.",
             "A regimen changes survival through the time to progression only.",
+            f"Months count from the latest scan, {lived:.0f} months after diagnosis; the patient has lived until "
+            "then.",
             f"{', '.join(asked.model.label(n) for n in OF_RESPONSE)}: only through the twin's response to "
             f"treatment.",
         ),

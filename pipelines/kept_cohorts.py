@@ -68,6 +68,12 @@ def kept_names(store: Path) -> list[str]:
     return sorted(path.stem for path in (store / FOLDER).glob("*.yaml"))
 
 
+def kept_at(store: Path, name: str) -> int:
+    """When a cohort was written last, nanoseconds since the epoch; 0 where the store keeps none of that name."""
+    files = (store / FOLDER).glob(f"{name}.*")
+    return max((path.stat().st_mtime_ns for path in files), default=0)
+
+
 def kept_cohort(store: Path, name: str) -> tuple[Cohort, CohortFile]:
     """A cohort of the store.
 

@@ -9,12 +9,12 @@ from app.components.viewer import volume_viewer
 from app.genomics_views import headline, link_rows, strong
 from app.state import choose_patient, open_store
 from app.views import (
-    ORIGIN_WORDS,
     measurement_rows,
     median_survival,
     survival_figure,
     timeline_figure,
 )
+from app.words import ORIGIN_WORDS
 from models.genomics.treatment_links import treatment_links
 
 keys = FieldKeys()

@@ -21,7 +21,7 @@ from models.survival.calibration import decision_curve
 from models.survival.families.registry import FAMILIES
 from models.survival.groups import by_group, cut_at
 from pipelines.evaluate_survival import CrossValidated, cross_validate
-from pipelines.kept_cohorts import kept_cohort, kept_names
+from pipelines.kept_cohorts import kept_at, kept_cohort, kept_names
 from pipelines.public_cohorts import PUBLIC
 
 USUAL = ("Kaplan-Meier", "Cox", "random survival forest")
@@ -31,8 +31,8 @@ store = open_store().folder
 
 
 @st.cache_data(show_spinner=False, max_entries=20)
-def _cohort(name: str, kept: str) -> tuple[Cohort, dict[str, Covariate], str]:
-    """A cohort, what its columns are, and the event's name; ``kept`` is where, so that stores stay apart."""
+def _cohort(name: str, kept: str, changed: int) -> tuple[Cohort, dict[str, Covariate], str]:
+    """A cohort, what its columns are, and the event's name; ``kept`` is where and ``changed`` when."""
     if name in PUBLIC and name not in kept_names(store):
         return PUBLIC[name](), {}, "the event"
     cohort, told = kept_cohort(store, name)
@@ -40,11 +40,11 @@ def _cohort(name: str, kept: str) -> tuple[Cohort, dict[str, Covariate], str]:
 
 
 def _compared(
-    cohort: Cohort, families: tuple[str, ...], horizon: float
+    cohort: Cohort, changed: int, families: tuple[str, ...], horizon: float
 ) -> dict[str, CrossValidated]:
     """Cross-validated, remembered for the session."""
     remembered = st.session_state.setdefault("compared", {})
-    key = (cohort.name, len(cohort), families, horizon)
+    key = (cohort.name, changed, families, horizon)
     if key not in remembered:
         with st.status("Fitting five folds of each model") as status:
             bar = st.progress(0.0)
@@ -72,7 +72,8 @@ with named:
         ),
     )  # fmt: skip
 try:
-    cohort, kinds, event = _cohort(name, str(store))
+    changed = kept_at(store, name)
+    cohort, kinds, event = _cohort(name, str(store), changed)
 except AvatarError as error:
     st.error(plain(str(error)))
     keys.listen()
@@ -158,7 +159,7 @@ key = (cohort.name, len(cohort), tuple(families), horizon)
 if not (wanted or key in st.session_state.get("compared", {})):
     keys.listen()
     st.stop()
-found = _compared(cohort, tuple(families), horizon)
+found = _compared(cohort, changed, tuple(families), horizon)
 st.dataframe(
     [
         {

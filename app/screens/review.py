@@ -9,6 +9,7 @@ from app.components.keys import FieldKeys
 from app.review_views import record_rows
 from app.state import SAY_WHO, choose_patient, kept, open_store, reader_field
 from app.views import measurement_rows, plain
+from app.words import BEHIND
 from data.imaging import Segmentation
 from models.measurement import measure
 from pipelines.review import ReviewCase, find_case, restore_version
@@ -108,9 +109,6 @@ with right:
             help="As a new version; nothing is taken away (Shift+V)" if reader else SAY_WHO,
         ):  # fmt: skip
             kept(lambda now: restore_version(store, case, version, by=reader or "", at=now))
-if case.scan.signed_by is not None:
-    st.caption(
-        "The avatar has the signed mask. Its calibration and forecasts are still of the mask before; "
-        "`avatar run` on the study makes them again from the signed one."
-    )
+if case.avatar.is_behind_its_masks:
+    st.caption(f"The avatar has the signed mask. {BEHIND}")
 keys.listen()

@@ -37,6 +37,7 @@ from app.solves import (
     wanted_jobs,
 )
 from app.state import choose_patient, open_store
+from app.words import BEHIND
 from data.avatar import Avatar
 from data.errors import AvatarError
 from data.io.structured import explain, parse_plan
@@ -260,6 +261,8 @@ if not avatar.forecasts:
         f"{avatar.site!r}, or its scan shows no tumor. Choose another patient above."
     )
     st.stop()
+if avatar.is_behind_its_masks:
+    st.warning(f"**A mask was signed since.** {BEHIND}")
 prior = twin_prior(avatar.prior_class)
 left, right = st.columns((1, 3), gap="medium")
 with left:

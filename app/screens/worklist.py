@@ -133,7 +133,9 @@ if st.toggle(
         "T", "Statistics of signed cases", "Compares every signed mask with the first one; seconds each"
     ),
 ):  # fmt: skip
-    state = "".join(f"{case.name}{len(case.review.entries)}" for case, _ in everything)
+    state = "".join(
+        f"{case.name}{len(case.review.entries)}{case.mask(0).sha256}" for case, _ in everything
+    )
     found_statistics = _statistics(state, [case for case, _ in everything])
     st.caption(time_words(found_statistics))
     for rows in (statistics_rows(found_statistics), agreement_rows(found_statistics)):

@@ -91,6 +91,18 @@ class Response(BaseModel):
         default=None, description="day of the first progression before this visit that stands"
     )
 
+    @property
+    def provisos(self) -> tuple[str, ...]:
+        """Sentences on what the category is worth: later scans, earlier progression, what is not known."""
+        said = []
+        if self.confirmation:
+            said.append(f"{self.confirmation[0].upper()}{self.confirmation[1:]}.")
+        if self.progressed_on is not None:
+            said.append(f"After progression on day {self.progressed_on:g}.")
+        if self.unknown:
+            said.append(f"Provisional, not known: {'; '.join(self.unknown)}.")
+        return tuple(said)
+
 
 @dataclass(frozen=True)
 class Verdict:

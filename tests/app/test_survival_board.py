@@ -69,6 +69,7 @@ def opened(page, board, patient):
 def test_a_patient_has_a_curve_what_drives_it_and_patients_like_this_one(board, page):
     opened(page, board, "TCGA-FG-6692")
     expect(page.get_by_text("What drives it")).to_be_visible()
+    expect(page.get_by_text("In-silico patient: no person")).to_be_visible()
     expect(page.locator(".js-plotly-plot").first.get_by_text("died at 18 months")).to_be_visible()
     expect(page.get_by_text("20 patients like this one").first).to_be_visible()
     expect(page.get_by_text("who was left out of the fit")).to_be_visible()

@@ -133,6 +133,15 @@ def test_treatment_between_scans_must_be_given(followed):
     assert "no follow-up" in why_not(avatar.scans[:1], surgery, None)
     before = Timeline(events=(Event(day=-5, kind="surgery", text="Biopsy"),))
     assert why_not(avatar.scans, before, None) is None
+    drug = Event(day=-60, end_day=100, kind="drug", text="Temozolomide")
+    course = Event(day=-20, kind="radiotherapy", text="Radiotherapy")  # of up to seven weeks
+    for event in (drug, course):
+        reason = why_not(avatar.scans, Timeline(events=(event,)), None)
+        assert (
+            f"{event.text}, day {event.day:g}" in reason
+        )  # it reaches into the time between the scans
+    over = (drug.model_copy(update={"end_day": -1.0}), course.model_copy(update={"day": -60.0}))
+    assert why_not(avatar.scans, Timeline(events=over), None) is None
     blind = tuple(s.model_copy(update={"tissue": None}) for s in avatar.scans)
     assert "no tissue map" in why_not(blind, Timeline(), None)
 

@@ -98,6 +98,22 @@ def test_an_unsigned_mask_says_so_and_a_report_is_of_the_latest_version(store, s
         export_dicom(store, case, 5, series, tmp_path / "none.dcm")
 
 
+def test_a_report_of_scans_of_which_one_is_not_signed_is_not_verified(store, series, tmp_path):
+    """The category is of all of them."""
+    avatar = store.get("P1")
+    (scan,) = avatar.scans
+    earlier = scan.model_copy(update={"day": -30.0})
+    store.put(avatar.model_copy(update={"scans": (earlier, scan)}))
+    sign(store, find_case(store, "P1"), version=0, by="Ben", at=NOW)
+    export_dicom(store, find_case(store, "P1"), 0, series, tmp_path / "one.dcm", kind="sr")
+    assert pydicom.dcmread(tmp_path / "one.dcm").VerificationFlag == "UNVERIFIED"
+    sign(store, find_case(store, "P1", -30.0), version=0, by="Ben", at=NOW)
+    export_dicom(store, find_case(store, "P1"), 0, series, tmp_path / "both.dcm", kind="sr")
+    made = pydicom.dcmread(tmp_path / "both.dcm")
+    assert made.VerificationFlag == "VERIFIED"
+    assert "Provisional, not known: " in str(made)
+
+
 def test_a_report_is_verified_by_who_signed_it_unless_something_was_measured_since(
     store, series, tmp_path
 ):

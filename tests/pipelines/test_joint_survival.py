@@ -13,17 +13,18 @@ from app.cli import app
 from data.clinical import ClinicalRecord, Markers
 from data.errors import ClinicalError, RegimenError
 from data.imaging import Volume
+from data.prognosis import DAYS_PER_MONTH
 from data.store import AvatarStore
 from pipelines.config import find_regimen
 from pipelines.joint_survival import OF_RESPONSE, joint_survival
 
 
-def glioblastoma(store, mgmt="present", **facts):
-    """A tumor of 8 mL in a patient of 63."""
+def glioblastoma(store, mgmt="present", *, day=0.0, **facts):
+    """A tumor of 8 mL in a patient of 63, scanned some days after diagnosis."""
     mask = np.zeros((40, 40, 40), np.int16)
     mask[10:30, 10:30, 10:30], mask[12:28, 12:28, 12:28] = 1, 3
     scan = scan_of(
-        store, Volume(np.ones(mask.shape, np.float32), np.eye(4)), Volume(mask, np.eye(4))
+        store, Volume(np.ones(mask.shape, np.float32), np.eye(4)), Volume(mask, np.eye(4)), day=day
     )
     markers = Markers(idh_mutation="absent", gain7_loss10="present", mgmt_methylation=mgmt)
     known = {"patient_id": "P1", "age_years": 63, "sex": "male", "grade": 4, "kps": 80} | facts
@@ -72,6 +73,18 @@ def test_treatment_helps_in_the_order_that_trials_found(store):
 def test_under_the_reference_an_untested_patient_has_the_model_s_own_curve(store):
     told = joint_survival(glioblastoma(store, "untested"), "stupp")
     assert told.joint.middle[0] == pytest.approx(told.alone, abs=1e-7)
+
+
+def test_months_count_from_the_scan_until_which_the_patient_has_lived(store):
+    year = 12 * DAYS_PER_MONTH
+    first = joint_survival(glioblastoma(store, "untested"), "stupp")
+    later = joint_survival(glioblastoma(store, "untested", day=year), "stupp")
+    months = len(later.months) - 12
+    assert later.alone[:months] == pytest.approx(first.alone[12:] / first.alone[12], abs=1e-6)
+    assert later.joint.middle[0] == pytest.approx(later.alone, abs=1e-7)
+    assert "12 months after diagnosis" in " ".join(later.assumptions)
+    with pytest.raises(RegimenError, match="too late a scan to say anything"):
+        joint_survival(glioblastoma(store, day=10 * year), "stupp")
 
 
 def test_who_has_no_twin_or_no_number_is_told_so(store):

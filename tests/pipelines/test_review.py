@@ -86,7 +86,9 @@ def test_a_signature_puts_the_mask_on_the_avatar_and_running_the_study_again_kee
     assert grown == 30
     (told,) = (p for p in store.get("P1").provenance if p.step == "review")
     assert "signed by Ada" in told.note
+    assert (before.is_behind_its_masks, store.get("P1").is_behind_its_masks) == (False, True)
     again = run_study(small_case / "study", store)
+    assert not again.is_behind_its_masks
     assert again.latest_scan.segmentation == scan.segmentation
     assert again.latest_scan.measured("WT").voxels == scan.measured("WT").voxels
     assert Avatar.from_json(again.to_json()) == again
