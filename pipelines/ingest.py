@@ -215,9 +215,7 @@ def require_place(planning: LoadedPlanning, scan: Volume, paths: Mapping[str, Pa
 
 
 def _read_dose(path: Path) -> Volume:
-    if not path.name.endswith((".nii", ".nii.gz")):
-        return read_rtdose(path)
-    dose = _read_image(path)
+    dose = _read_image(path) if path.name.endswith((".nii", ".nii.gz")) else read_rtdose(path)
     if dose.array.min() < 0 or dose.array.max() > HIGHEST_GY:
         raise ImageError(
             f"{path}: a dose is 0 to {HIGHEST_GY:g} Gy, this goes from {dose.array.min():g} to "

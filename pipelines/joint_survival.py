@@ -83,7 +83,7 @@ def joint_survival(avatar: Avatar, regimen: str | Regimen) -> JointSurvival:
     end = np.floor(min(END_MONTHS, asked.model.times[-1] - lived))
     if end < FEWEST_MONTHS:
         raise RegimenError(
-            f"{avatar.patient_id}: the latest scan is {lived:.0f} months after diagnosis, and {alone.model} ends "
+            f"{avatar.patient_id}: the latest scan is {lived:.0f} months after diagnosis; {alone.model} ends "
             f"at {asked.model.times[-1]:.0f}: too late a scan to say anything"
         )
     months = np.arange(0.0, end + STEP_MONTHS / 2, STEP_MONTHS)
@@ -109,8 +109,8 @@ def joint_survival(avatar: Avatar, regimen: str | Regimen) -> JointSurvival:
             f"After progression the hazard of death is {PROGRESSED.value:g} times that before "
             f"({PROGRESSED.low:g} to {PROGRESSED.high:g}): {PROGRESSED.source}.",
             "A regimen changes survival through the time to progression only.",
-            f"Months count from the latest scan, {lived:.0f} months after diagnosis, until which the patient has "
-            "lived.",
+            f"Months count from the latest scan, {lived:.0f} months after diagnosis, until which the patient "
+            "has lived.",
             f"{', '.join(asked.model.label(n) for n in OF_RESPONSE)}: only through the twin's response to "
             f"treatment.",
         ),

@@ -69,7 +69,7 @@ def kept_names(store: Path) -> list[str]:
 
 
 def kept_at(store: Path, name: str) -> int:
-    """When a cohort was written last, nanoseconds since the epoch; 0 where the store keeps none of that name."""
+    """When a cohort was written last, nanoseconds since the epoch; 0 where the store keeps none of the name."""
     files = (store / FOLDER).glob(f"{name}.*")
     return max((path.stat().st_mtime_ns for path in files), default=0)
 

@@ -13,6 +13,7 @@ from data.io.study import StudyFile
 from data.samples.shared_cases import write_yaml
 
 NAMES: tuple[tuple[str, str], ...] = (
+    ("brain_mask", r"brain.?mask|mask.?brain|(^|[^a-z])bet.?mask"),
     ("segmentation", r"seg|mask|label|gtv"),
     ("flair", r"flair|t2f"),
     ("t2", r"t2w?(?![a-z])"),
@@ -27,8 +28,11 @@ BEFORE_CONTRAST = (
 )
 
 
+CALLS = (".vcf", ".vcf.gz", ".bcf")
+
+
 def kind_named(text: str, *, has_agent: bool = False) -> str | None:
-    """Which sequence, or a segmentation, a name speaks of; None where it speaks of none.
+    """Which sequence or mask a name speaks of; None where it speaks of none.
 
     Args:
         text: of a file's or a series' name.
@@ -45,7 +49,7 @@ def guess_study(folder: Path, patient: str, site: str = "glioma") -> Path:
     """Write the file.
 
     Raises:
-        StudyError: there is one already, or no image could be told by its name.
+        StudyError: there is one already, no image could be told by its name, or two look alike.
     """
     path = folder / "study.yaml"
     if path.exists():
@@ -53,20 +57,25 @@ def guess_study(folder: Path, patient: str, site: str = "glioma") -> Path:
     if not folder.is_dir():
         raise StudyError(f"{folder}: there is no such folder")
     found: dict[str, str] = {}
-    for file in sorted(folder.glob("*.nii*")):
+    for file in sorted([*folder.glob("*.nii"), *folder.glob("*.nii.gz")]):
         kind = kind_named(file.name.split(".nii")[0])
-        if kind and kind not in found:
+        if kind in found:
+            raise StudyError(
+                f"{folder}: {found[kind]} and {file.name} both look like {kind}; move one of them away, or "
+                "write study.yaml by hand"
+            )
+        if kind:
             found[kind] = file.name
-    segmentation = found.pop("segmentation", None)
+    masks = {kind: found.pop(kind) for kind in ("segmentation", "brain_mask") if kind in found}
     if not found:
         raise StudyError(f"{folder}: no .nii or .nii.gz file named after its sequence")
-    scan: dict[str, object] = {"sequences": found}
-    if segmentation:
-        scan["segmentation"] = segmentation
+    scan: dict[str, object] = {"sequences": found} | masks
     study: dict[str, object] = {"patient_id": patient, "site": site, "scans": [scan]}
-    calls = sorted(folder.glob("*.vcf*"))
-    calls = [c for c in calls if not c.name.endswith(".tbi")]
-    if len(calls) == 1:
+    calls = sorted(c for end in CALLS for c in folder.glob(f"*{end}"))
+    if len(calls) > 1:
+        names = ", ".join(c.name for c in calls)
+        raise StudyError(f"{folder}: which of {names} has the somatic calls? Move the others away")
+    if calls:
         study["variants"] = {"file": calls[0].name}
     if (folder / "record.yaml").exists():
         study["record"] = "record.yaml"

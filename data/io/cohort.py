@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import itertools
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -14,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from data.cohort import Cohort, Covariate, TimeUnit
 from data.errors import CohortError
+from data.files import UNREADABLE, open_text
 from data.io.structured import read_model
 
 MAX_BYTES = 500_000_000
@@ -124,8 +129,10 @@ def _kept(path: Path, frame: pd.DataFrame, told: CohortFile) -> pd.DataFrame:
         except re.error as error:
             raise CohortError(f"only.{column}: {pattern!r} is no pattern ({error})") from error
     if told.without_outcome == "leave out":
-        time = pd.to_numeric(frame[told.time.column], errors="coerce")
-        kept &= (time > 0) & frame[told.event.column].notna()
+        given = frame[told.time.column]
+        time = pd.to_numeric(given, errors="coerce")
+        is_no_number = given.notna() & time.isna()  # which is told, not left out
+        kept &= (is_no_number | (time > 0)) & frame[told.event.column].notna()
     if not kept.any():
         raise CohortError(f"{path}: no row is left by only, leave_out and without_outcome")
     return frame[kept]
@@ -162,12 +169,17 @@ def _table(path: Path) -> pd.DataFrame:
     try:
         if path.suffix == ".parquet":
             return pd.read_parquet(path).reset_index(drop=True)
-        return pd.read_csv(
-            path, dtype=str, keep_default_na=False, na_values=MISSING, sep=None, engine="python",
-            encoding="utf-8-sig", comment="#",
-        )  # fmt: skip
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, ValueError, OSError,
-            pa.ArrowException) as error:  # fmt: skip
+        with open_text(path) as stream, warnings.catch_warnings():
+            warnings.simplefilter(
+                "error", pd.errors.ParserWarning
+            )  # a row is longer than the header
+            lines = itertools.dropwhile(lambda line: line.startswith("#"), stream)
+            return pd.read_csv(
+                io.StringIO("".join(lines)), dtype=str, keep_default_na=False, na_values=MISSING, sep=None,
+                engine="python", index_col=False,
+            )  # fmt: skip
+    except (*UNREADABLE, csv.Error, pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError,
+            ValueError, pa.ArrowException) as error:  # fmt: skip
         words = " ".join(str(error).split())[:200]
         raise CohortError(
             f"{path}: is no table that can be read ({words}); give CSV or Parquet"
@@ -207,6 +219,8 @@ def _covariate(
 def _numbers(
     path: Path, name: str, values: pd.Series, ids: np.ndarray, *, gaps: bool = False
 ) -> np.ndarray:
+    if values.dtype.kind in "mM":
+        raise CohortError(f"{path}: {name} holds dates or durations; give a number of its unit")
     numbers = pd.to_numeric(values, errors="coerce")
     odd = numbers.isna() & (values.notna() if gaps else True)
     if odd.any():

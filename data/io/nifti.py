@@ -17,6 +17,8 @@ from data.imaging import LabelTable, Segmentation, Volume
 HEADER_BYTES = 2**24
 """Room for the header and its extensions."""
 MAX_VOXELS = 2**30
+UNITS = {1: "meters", 3: "micrometers"}
+"""Codes of NIfTI for lengths that are no millimeters."""
 """A header that asks for more is a mistake or an attack: 1024 cubed."""
 
 
@@ -39,13 +41,21 @@ def read_nifti(path: Path) -> Volume:
             f"{path}: the header has no affine (qform and sform codes are 0), so left and right are "
             "unknown; export the image again with its orientation"
         )
+    unit = UNITS.get(int(image.header["xyzt_units"]) & 7)
+    if unit is not None:
+        raise ImageError(f"{path}: its header gives {unit}; export it again in mm")
+    kind = image.header.get_data_dtype()
+    if kind.kind not in "iufb":
+        raise ImageError(
+            f"{path}: its voxels are {kind}, not numbers; export it again in gray values"
+        )
     size = int(np.prod([max(1, n) for n in image.shape], dtype=np.float64))
     if size > MAX_VOXELS:
         raise ImageError(
             f"{path}: the header asks for {size} voxels; at most {MAX_VOXELS} are read"
         )
     try:
-        _check_stream(path, size * image.header.get_data_dtype().itemsize)
+        _check_length(path, int(image.dataobj.offset), size * kind.itemsize)
         array = np.asanyarray(image.dataobj)
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise ImageError(f"{path}: truncated or damaged ({error}); copy it again") from error
@@ -57,9 +67,14 @@ def read_nifti(path: Path) -> Volume:
         raise ImageError(f"{path}: {error}") from error
 
 
-def _check_stream(path: Path, voxel_bytes: int) -> None:
-    """Read a gzipped file to its end, where its checksum is; nibabel stops at the last voxel."""
+def _check_length(path: Path, offset: int, voxel_bytes: int) -> None:
+    """Whether all voxels are there, before memory is taken for them.
+
+    A gzipped file is read to its end, where its checksum is; nibabel stops at the last voxel.
+    """
     if path.suffix != ".gz":
+        if path.stat().st_size < offset + voxel_bytes:
+            raise ValueError("it ends before the last voxel")
         return
     most, seen = voxel_bytes + HEADER_BYTES, 0
     with gzip.open(path) as stream:
@@ -67,6 +82,8 @@ def _check_stream(path: Path, voxel_bytes: int) -> None:
             seen += len(chunk)
             if seen > most:
                 raise ValueError("it goes on after the last voxel")
+    if seen < offset + voxel_bytes:
+        raise ValueError("it ends before the last voxel")
 
 
 def read_segmentation(path: Path, labels: LabelTable, aliases: Mapping[int, int]) -> Segmentation:

@@ -27,6 +27,8 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 MAX_BYTES = 500_000_000
 FARTHEST = 12.0
 """A log2 ratio beyond is a copy number, or an error."""
+JUDGED, MOST_OFF = 1e9, 2.0
+"""Bases of the autosomes from which on ratios have to be 1 on average, but for so many times."""
 
 
 def read_segments(
@@ -108,3 +110,12 @@ def _check(path: Path, own: pd.DataFrame, build: Build) -> None:
             )
     if own.empty:
         raise VariantError(f"{path}: has no segment on chromosomes 1 to 22, X or Y")
+    autosomes = own[~own["chromosome"].isin(["X", "Y"])]
+    lengths = (autosomes["end"] - autosomes["start"] + 1.0).to_numpy()
+    if lengths.sum() > JUDGED:
+        mean = float(np.average(2.0 ** autosomes["log2"].to_numpy(), weights=lengths))
+        if not 1 / MOST_OFF < mean < MOST_OFF:
+            raise VariantError(
+                f"{path}: its segments are {mean:.1f} times the sample's mean on average, as copies would be; log2 "
+                "ratios to that mean are wanted"
+            )

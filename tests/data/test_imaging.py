@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import gzip
+
+import nibabel as nib
 import numpy as np
 import pytest
 from conftest import OBLIQUE, write_nifti
@@ -91,12 +94,43 @@ def test_a_scaled_label_map_is_rounded_and_the_older_label_renamed(tmp_path):
 
 
 def test_a_nifti_without_an_affine_is_refused(tmp_path):
-    import nibabel as nib
-
     image = nib.Nifti1Image(np.zeros((3, 3, 3), np.int16), None)
     image.header["qform_code"] = image.header["sform_code"] = 0
     nib.save(image, tmp_path / "x.nii")
     with pytest.raises(ImageError, match="no affine"):
+        read_nifti(tmp_path / "x.nii")
+
+
+@pytest.mark.parametrize("name", ["x.nii", "x.nii.gz"])
+def test_a_header_that_asks_for_more_than_is_there_takes_no_memory(tmp_path, name):
+    image = nib.Nifti1Image(np.zeros((4, 4, 4)), np.eye(4))
+    nib.save(image, tmp_path / "small.nii")
+    content = bytearray((tmp_path / "small.nii").read_bytes())
+    content[40:48] = np.array([3, 1000, 1000, 1000], "<i2").tobytes()  # 8 GB of voxels
+    packed = gzip.compress(bytes(content)) if name.endswith(".gz") else bytes(content)
+    (tmp_path / name).write_bytes(packed)
+    with pytest.raises(ImageError, match="it ends before the last voxel"):
+        read_nifti(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda image: image.header.set_xyzt_units("micron"), "micrometers; export it again in mm"),
+        (lambda image: image.header.set_xyzt_units("meter"), "its header gives meters"),
+    ],
+)
+def test_lengths_that_are_no_millimeters_are_refused(tmp_path, change, match):
+    image = nib.Nifti1Image(np.zeros((4, 4, 4), np.int16), np.eye(4))
+    change(image)
+    nib.save(image, tmp_path / "x.nii")
+    with pytest.raises(ImageError, match=match):
+        read_nifti(tmp_path / "x.nii")
+
+
+def test_complex_voxels_are_refused(tmp_path):
+    nib.save(nib.Nifti1Image(np.zeros((4, 4, 4), np.complex64), np.eye(4)), tmp_path / "x.nii")
+    with pytest.raises(ImageError, match="its voxels are complex64, not numbers"):
         read_nifti(tmp_path / "x.nii")
 
 

@@ -15,6 +15,7 @@ from data.io.rtdose import read_rtdose
 from data.io.rtstruct import read_rtstruct
 from models.registration import resample
 from models.response.dose_volume import DoseVolume
+from pipelines import ingest
 
 FRAME = "1.2.3.4"
 ROWS, COLUMNS, FRAMES = 6, 5, 4
@@ -105,6 +106,11 @@ def test_a_dose_that_is_not_what_it_should_be_is_refused_by_name(tmp_path, chang
     with pytest.raises(ImageError, match=said) as error:
         read_rtdose(write_dose(tmp_path / "d.dcm", **changes))
     assert "d.dcm" in str(error.value)
+
+
+def test_a_dose_in_centigray_that_says_gray_is_refused(tmp_path):
+    with pytest.raises(ImageError, match="a dose is 0 to 200 Gy, this goes from 0 to 354"):
+        ingest._read_dose(write_dose(tmp_path / "d.dcm", DoseGridScaling=1.0))
 
 
 def test_a_truncated_dose_and_a_text_file_are_refused(tmp_path):

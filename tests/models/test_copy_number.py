@@ -156,6 +156,17 @@ SEG = (
 )
 
 
+WHOLE = "ID\tchrom\tloc.start\tloc.end\tnum.mark\tseg.mean\n" + "".join(
+    f"T1\t{n}\t1\t{length_of(str(n), 'GRCh37')}\t10\t{{}}\n" for n in range(1, 23)
+)
+
+
+def test_ratios_of_a_tumor_with_many_gains_are_no_copies(tmp_path):
+    """Ratios are to the sample's own mean, so that they cannot all be high."""
+    (tmp_path / "x.seg").write_text(WHOLE.format(*[0.58] * 11, *[-0.9] * 11))
+    assert len(read_segments(tmp_path / "x.seg", "GRCh37")[1]) == 22
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_seg_file_is_read_with_x_as_a_number(tmp_path, packed):
     path = tmp_path / ("x.seg.gz" if packed else "x.seg")
@@ -175,6 +186,7 @@ def test_a_seg_file_is_read_with_x_as_a_number(tmp_path, packed):
         (SEG + "T2\t1\t1\t5\t1\t0\n", "has 2 samples and none is named"),
         (SEG.replace("-0.5", "x"), "its mean is no number"),
         (SEG.replace("-0.5", "40"), "no copies"),
+        (WHOLE.format(*[2.0] * 22), "4.0 times the sample's mean on average, as copies would be"),
         (SEG.replace("\t1000\t", "\t249250622\t"), "of another build"),
         (SEG.replace("\t1\t1000", "\t2000\t1000"), "no valid start and end"),
         ("ID\tchrom\tloc.start\tloc.end\tnum.mark\tseg.mean\n", "has a header and no segment"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -231,12 +232,24 @@ def test_two_scans_are_both_measured_and_the_later_one_simulated(make_study, sto
 def test_names_of_files_make_a_first_study(make_study):
     folder = make_study()
     (folder / "study.yaml").unlink()
+    shutil.copy(folder / "t1c.nii.gz", folder / "t1ce.nii.gz")
+    with pytest.raises(StudyError, match=r"t1c\.nii\.gz and t1ce\.nii\.gz both look like t1c"):
+        guess_study(folder, "P1")
+    (folder / "t1ce.nii.gz").rename(folder / "brain_mask.nii.gz")
+    for name in ("calls.vcf.gz", "calls.vcf.gz.csi", "other.vcf"):
+        (folder / name).touch()
+    with pytest.raises(StudyError, match=r"which of .*calls\.vcf\.gz.* has the somatic calls"):
+        guess_study(folder, "P1")
+    for name in ("calls.vcf", "other.vcf"):
+        (folder / name).unlink()
     path = guess_study(folder, "P1")
     study = yaml.safe_load(path.read_text())
     assert study["scans"][0] == {
         "sequences": {"flair": "flair.nii.gz", "t1c": "t1c.nii.gz"},
         "segmentation": "mask.nii.gz",
+        "brain_mask": "brain_mask.nii.gz",
     }
+    assert study["variants"] == {"file": "calls.vcf.gz"}
     with pytest.raises(StudyError, match="exists already"):
         guess_study(folder, "P1")
 
@@ -248,6 +261,7 @@ def test_names_of_files_make_a_first_study(make_study):
         ("P1_t1ce", "t1c"), ("AX T1 PRE CONTRAST", "t1"), ("T1 non-contrast", "t1"), ("T1W", "t1"),
         ("t1 posterior fossa", "t1"), ("P1_t1n", "t1"), ("FLAIR post gd", "flair"), ("T2W TSE", "t2"),
         ("localizer", None), ("T1_post_mask", "segmentation"),
+        ("t1_brain_mask", "brain_mask"), ("t1_skullstripped", "t1"),
     ],
 )  # fmt: skip
 def test_a_t1_after_contrast_is_told_by_its_name(name, kind):

@@ -93,6 +93,59 @@ def test_a_table_that_breaks_a_rule_is_refused_with_its_patient(tmp_path, frame,
         read_cohort(written(tmp_path, frame))
 
 
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("", "is no table that can be read"),
+        ("# made\n", "is no table that can be read"),
+        (
+            "patient,weeks,status,age,stage\nP0,60,5,dead,50,I\n",
+            "is no table that can be read",
+        ),  # 60,5
+        ("patient,weeks,status,age,stage\nP0,60,dead,50,I,\n", "is no table that can be read"),
+    ],
+)
+def test_a_table_whose_rows_do_not_fit_its_header_is_refused(tmp_path, text, match):
+    (written(tmp_path).parent / "made.csv").write_text(text)
+    with pytest.raises(CohortError, match=match):
+        read_cohort(tmp_path / "made.yaml")
+
+
+def test_a_cut_gzip_is_refused(tmp_path):
+    path = written(tmp_path, dictionary=DICTIONARY | {"file": "made.csv.gz"})
+    packed = tmp_path / "made.csv.gz"
+    assert len(read_cohort(path)[0]) == 120
+    packed.write_bytes(packed.read_bytes()[:-200])
+    with pytest.raises(CohortError, match="is no table that can be read"):
+        read_cohort(path)
+
+
+def test_a_number_sign_is_a_comment_only_before_the_header(tmp_path):
+    frame = table()
+    frame.loc[3, "patient"] = "#3"
+    path = written(tmp_path, frame)
+    made = tmp_path / "made.csv"
+    made.write_text(f"# made on purpose\n{made.read_text()}")
+    cohort, _ = read_cohort(path)
+    assert cohort.ids[3] == "#3"
+
+
+def test_who_is_left_out_has_no_outcome_and_a_time_that_is_no_number_is_told(tmp_path):
+    told = DICTIONARY | {"without_outcome": "leave out"}
+    assert len(read_cohort(written(tmp_path, spoiled("weeks", ""), told))[0]) == 119
+    assert len(read_cohort(written(tmp_path, spoiled("weeks", 0), told))[0]) == 119
+    with pytest.raises(CohortError, match="weeks of P3 is '12,5', which is no number"):
+        read_cohort(written(tmp_path, spoiled("weeks", "12,5"), told))
+
+
+def test_durations_are_no_numbers_of_a_unit(tmp_path):
+    frame = table()
+    frame["weeks"] = pd.to_timedelta(frame["weeks"] * 7, unit="D")
+    told = DICTIONARY | {"file": "made.parquet"}
+    with pytest.raises(CohortError, match="weeks holds dates or durations"):
+        read_cohort(written(tmp_path, frame, told))
+
+
 def test_gaps_are_gaps_and_codes_may_be_numbers(tmp_path):
     frame = table()
     frame["status"] = (frame["status"] == "dead").astype(float)
