@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
@@ -156,10 +157,14 @@ def _summed(
         f"{description} {first.get('ProtocolName', '')}",
         has_agent=bool(str(first.get("ContrastBolusAgent") or "").strip()),
     )
-    spacing = first.get("PixelSpacing") or []
-    of_voxels = (
-        " x ".join(f"{float(v):.2f}" for v in spacing) + " mm" if len(spacing) else "size unknown"
-    )
+    try:
+        spacing = np.array(first.get("PixelSpacing"), float).reshape(2)
+        of_voxels = " x ".join(f"{v:.2f}" for v in spacing) + " mm"
+    except (
+        TypeError,
+        ValueError,
+    ):  # none, one, or text; the import says so of the one that is picked
+        of_voxels = "size unknown"
     summary = SeriesSummary(
         number=number,
         series_uid=str(first.SeriesInstanceUID),

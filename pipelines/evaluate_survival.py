@@ -119,15 +119,27 @@ def cross_validate(
 
 
 def score(model: SurvivalEstimator, train: Cohort, test: Cohort) -> FoldScore:
-    """On patients that the model was not fitted to, between quantiles of the training event times."""
+    """On patients that the model was not fitted to, between quantiles of the training event times.
+
+    Raises:
+        CohortError: too few of them had the event to say how good it is.
+    """
     grid = event_grid(train, GRID)
     last = min(float(test.time.max()), model.domain_[1])
     grid = grid[(grid >= test.time.min()) & (grid < last)]
-    risk = model.predict_risk(test.covariates, grid[-1])
-    curves = model.predict_survival(test.covariates, grid)
-    return FoldScore(
-        uno(train, test, risk, grid[-1]), harrell(test, risk), integrated_brier(train, test, curves, grid)
-    )  # fmt: skip
+    try:
+        if len(grid) == 0 or test.events == 0:
+            raise ValueError("nobody can be compared")
+        risk = model.predict_risk(test.covariates, grid[-1])
+        curves = model.predict_survival(test.covariates, grid)
+        return FoldScore(
+            uno(train, test, risk, grid[-1]), harrell(test, risk), integrated_brier(train, test, curves, grid)
+        )  # fmt: skip
+    except ValueError as error:  # scikit-survival's, of which its NoComparablePairException is one
+        raise CohortError(
+            f"{test.name}: of {len(test)} patients in a fold {test.events} had the event, too few to tell how good "
+            f"a model is ({error}); ask for fewer --folds, or for more patients"
+        ) from error
 
 
 def _keep(

@@ -160,14 +160,33 @@ def _read_file(path: Path) -> tuple[Path, Dataset]:
                     "placed in the patient; export the series again"
                 )
         for name in ("ImagePositionPatient", "ImageOrientationPatient"):
-            if not np.isfinite(np.array(dataset.get(name), float)).all():
+            if not np.isfinite(numbers_of(path, dataset, name)).all():
                 raise ImageError(
                     f"{path}: {name} is {dataset.get(name)}, so the slice cannot be placed in the "
                     "patient; export the series again"
                 )
-        if not all(float(v) > 0 for v in dataset.PixelSpacing):  # nor NaN
+        if not (numbers_of(path, dataset, "PixelSpacing") > 0).all():  # nor NaN
             raise ImageError(f"{path}: PixelSpacing {dataset.PixelSpacing} is not positive")
     return path, dataset
+
+
+def _rescale(path: Path, dataset: Dataset, name: str) -> float:
+    """0 where it is not given."""
+    return 0.0 if dataset.get(name) in (None, "") else float(numbers_of(path, dataset, name)[0])
+
+
+def numbers_of(path: Path, dataset: Dataset, name: str) -> NDArray[np.float64]:
+    """Values of an attribute.
+
+    Raises:
+        ImageError: they are text, as with a decimal comma.
+    """
+    try:
+        return np.atleast_1d(np.array(dataset.get(name), np.float64))
+    except (TypeError, ValueError) as error:
+        raise ImageError(
+            f"{path}: {name} is {dataset.get(name)!r}, which is no number; export it again"
+        ) from error
 
 
 def _is_candidate(path: Path) -> bool:
@@ -259,6 +278,6 @@ def _pixels(path: Path, dataset: Dataset) -> NDArray[np.float32]:
         ) from error
     if stored.ndim != 2:
         raise ImageError(f"{path}: {stored.ndim}-D pixel data; a slice of a series is grey")
-    slope = float(dataset.get("RescaleSlope", 1) or 1)
-    intercept = float(dataset.get("RescaleIntercept", 0) or 0)
+    slope = _rescale(path, dataset, "RescaleSlope") or 1.0
+    intercept = _rescale(path, dataset, "RescaleIntercept")
     return np.asarray(stored.T.astype(np.float32) * slope + intercept, np.float32)

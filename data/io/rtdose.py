@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 
 from data.errors import ImageError
 from data.imaging import Volume
-from data.io.dicom import GAP_TOLERANCE, LPS_TO_RAS, read_dataset
+from data.io.dicom import GAP_TOLERANCE, LPS_TO_RAS, numbers_of, read_dataset
 
 WHOLE = ("PLAN", "MULTI_PLAN", "PLAN_OVERVIEW")
 """Dose summation types that are all of a treatment, not a part of it."""
@@ -70,6 +70,11 @@ def _read(path: Path) -> Dataset:
     missing += [n for n, count in counts if n not in missing and np.size(dataset.get(n)) != count]
     if missing:
         raise ImageError(f"{path}: lacks {', '.join(missing)}; export the dose again")
+    for name in needed[1:]:
+        if not np.isfinite(numbers_of(path, dataset, name)).all():
+            raise ImageError(f"{path}: {name} is {dataset.get(name)}; export the dose again")
+    if not (numbers_of(path, dataset, "PixelSpacing") > 0).all():
+        raise ImageError(f"{path}: PixelSpacing {dataset.PixelSpacing} is not positive")
     return dataset
 
 

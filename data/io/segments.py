@@ -116,6 +116,6 @@ def _check(path: Path, own: pd.DataFrame, build: Build) -> None:
         mean = float(np.average(2.0 ** autosomes["log2"].to_numpy(), weights=lengths))
         if not 1 / MOST_OFF < mean < MOST_OFF:
             raise VariantError(
-                f"{path}: its segments are {mean:.1f} times the sample's mean on average, as copies would be; log2 "
-                "ratios to that mean are wanted"
+                f"{path}: its segments are {mean:.1f} times the sample's mean on average, as copies would be; "
+                "log2 ratios to that mean are wanted"
             )

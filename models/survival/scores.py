@@ -18,6 +18,7 @@ from sksurv.metrics import (
 from sksurv.nonparametric import CensoringDistributionEstimator
 
 from data.cohort import Cohort
+from data.errors import CohortError
 from models.survival.families.base import Floats, outcome, positive
 
 LOW, HIGH = 0.1, 0.9
@@ -32,7 +33,15 @@ def structured(cohort: Cohort) -> NDArray[np.void]:
 
 
 def event_grid(cohort: Cohort, count: int = 50) -> Floats:
-    """Times between quantiles of the event times, at which enough patients are still followed."""
+    """Times between quantiles of the event times, at which enough patients are still followed.
+
+    Raises:
+        CohortError: no event.
+    """
+    if cohort.events == 0:
+        raise CohortError(
+            f"{cohort.name}: none of {len(cohort)} patients had the event; more are needed"
+        )
     low, high = np.quantile(cohort.time[cohort.event == 1], (LOW, HIGH))
     last = float(cohort.time.max())
     followed = CensoringDistributionEstimator().fit(structured(cohort))

@@ -90,6 +90,21 @@ def test_a_truncated_file_is_refused_by_name(tmp_path):
         read_dicom_series(folder)
 
 
+@pytest.mark.parametrize(
+    "tag", [b"\x28\x00\x30\x00DS", b"\x20\x00\x32\x00DS"], ids=["spacing", "position"]
+)
+def test_a_decimal_comma_is_refused_by_name(tmp_path, tag):
+    folder = write_series(tmp_path / "s")
+    victim = folder / "1.2.3-2-0.dcm"
+    content = bytearray(victim.read_bytes())
+    at = content.index(tag) + len(tag) + 2
+    place = content.index(b".", at, at + 24)
+    content[place : place + 1] = b","
+    victim.write_bytes(content)
+    with pytest.raises(ImageError, match=r"1\.2\.3-2-0\.dcm: \w+ is .*, which is no number"):
+        read_dicom_series(folder)
+
+
 def test_something_else_in_the_folder_is_refused_by_name(tmp_path):
     folder = write_series(tmp_path / "s")
     (folder / "notes.txt").write_text("hello")

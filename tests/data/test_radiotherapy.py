@@ -108,6 +108,18 @@ def test_a_dose_that_is_not_what_it_should_be_is_refused_by_name(tmp_path, chang
     assert "d.dcm" in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "match"),
+    [
+        ("PixelSpacing", [0.0, 3.0], "is not positive"),
+        ("PixelSpacing", [2.0, -3.0], "is not positive"),
+    ],
+)
+def test_a_grid_that_cannot_be_is_refused_by_the_name_of_its_file(tmp_path, name, value, match):
+    with pytest.raises(ImageError, match=rf"d\.dcm: {name}.*{match}"):
+        read_rtdose(write_dose(tmp_path / "d.dcm", **{name: value}))
+
+
 def test_a_dose_in_centigray_that_says_gray_is_refused(tmp_path):
     with pytest.raises(ImageError, match="a dose is 0 to 200 Gy, this goes from 0 to 354"):
         ingest._read_dose(write_dose(tmp_path / "d.dcm", DoseGridScaling=1.0))

@@ -146,6 +146,18 @@ def test_durations_are_no_numbers_of_a_unit(tmp_path):
         read_cohort(written(tmp_path, frame, told))
 
 
+@pytest.mark.parametrize(("events", "match"), [(0, "the event"), (4, "ask for fewer --folds")])
+def test_too_few_events_are_told_and_no_defect(tmp_path, events, match):
+    frame = table(60)
+    frame["status"] = np.where(np.arange(60) < events, "dead", "alive")
+    path = written(tmp_path, frame)
+    ran = CliRunner().invoke(
+        app, ["survival", "evaluate", str(path), "--family", "cox", "--folds", "5"]
+    )
+    assert isinstance(ran.exception, CohortError), ran.exception
+    assert match in str(ran.exception)
+
+
 def test_gaps_are_gaps_and_codes_may_be_numbers(tmp_path):
     frame = table()
     frame["status"] = (frame["status"] == "dead").astype(float)
