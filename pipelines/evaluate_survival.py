@@ -137,8 +137,8 @@ def score(model: SurvivalEstimator, train: Cohort, test: Cohort) -> FoldScore:
         )  # fmt: skip
     except ValueError as error:  # scikit-survival's, of which its NoComparablePairException is one
         raise CohortError(
-            f"{test.name}: of {len(test)} patients in a fold {test.events} had the event, too few to tell how good "
-            f"a model is ({error}); ask for fewer --folds, or for more patients"
+            f"{test.name}: of {len(test)} patients in a fold {test.events} had the event, too few to tell how "
+            f"good a model is ({error}); ask for fewer --folds, or for more patients"
         ) from error
 
 
