@@ -69,7 +69,8 @@ def guess_study(folder: Path, patient: str, site: str = "glioma") -> Path:
     masks = {kind: found.pop(kind) for kind in ("segmentation", "brain_mask") if kind in found}
     if not found:
         raise StudyError(f"{folder}: no .nii or .nii.gz file named after its sequence")
-    scan: dict[str, object] = {"sequences": found} | masks
+    scan: dict[str, object] = {"sequences": found}
+    scan.update(masks)
     study: dict[str, object] = {"patient_id": patient, "site": site, "scans": [scan]}
     calls = sorted(c for end in CALLS for c in folder.glob(f"*{end}"))
     if len(calls) > 1:

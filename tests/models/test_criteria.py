@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.criteria.base import TargetSize, Visit
+from models.criteria.base import Response, TargetSize, Visit
 from models.criteria.rano import PRODUCTS, VOLUMES
 from models.criteria.registry import CRITERIA
 
@@ -296,3 +296,14 @@ def test_the_order_of_targets_does_not_matter(kind, first, second):
     forward = CRITERIA[kind].assess(visits(first, second, **GONE))
     backward = CRITERIA[kind].assess(visits(first[::-1], second[::-1], **GONE))
     assert [r.category for r in forward] == [r.category for r in backward]
+
+
+def test_what_a_category_is_worth_is_said_with_it():
+    told = Response(
+        day=90, burden=1.0, targets="PD", category="PD", reason="grew",
+        unknown=("radiotherapy", "clinical status"), confirmation="not confirmed yet", progressed_on=30.0,
+    )  # fmt: skip
+    assert told.provisos == (
+        "Not confirmed yet.", "After progression on day 30.",
+        "Provisional, not known: radiotherapy; clinical status.",
+    )  # fmt: skip
