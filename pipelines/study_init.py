@@ -29,6 +29,7 @@ BEFORE_CONTRAST = (
 
 
 CALLS = (".vcf", ".vcf.gz", ".bcf")
+MASKS: tuple[str, ...] = ("segmentation", "brain_mask")
 
 
 def kind_named(text: str, *, has_agent: bool = False) -> str | None:
@@ -66,11 +67,10 @@ def guess_study(folder: Path, patient: str, site: str = "glioma") -> Path:
             )
         if kind:
             found[kind] = file.name
-    masks = {kind: found.pop(kind) for kind in ("segmentation", "brain_mask") if kind in found}
+    masks = {kind: found.pop(kind) for kind in MASKS if kind in found}
     if not found:
         raise StudyError(f"{folder}: no .nii or .nii.gz file named after its sequence")
-    scan: dict[str, object] = {"sequences": found}
-    scan.update(masks)
+    scan: dict[str, object] = {"sequences": found, **masks}
     study: dict[str, object] = {"patient_id": patient, "site": site, "scans": [scan]}
     calls = sorted(c for end in CALLS for c in folder.glob(f"*{end}"))
     if len(calls) > 1:
