@@ -74,6 +74,7 @@ async def _save(request: Request) -> Response:
 
     def work() -> Response:
         case = _case(request)
+        _require_shown(request, case)
         review = save_version(
             open_store(),
             case,
@@ -128,6 +129,7 @@ async def _decide(request: Request) -> Response:
         act = acts.get(decision or "")
         if act is None:
             raise ReviewError(f"a decision is 'sign' or 'request changes', got {decision!r}")
+        _require_shown(request, case)
         review = act(
             open_store(),
             case,
@@ -208,8 +210,24 @@ def _case(request: Request) -> ReviewCase:
 
 def _latest(request: Request, error: ConflictError) -> Response:
     case = _case(request)
-    told = {"said": str(error), "version": case.review.version, "mask": case.mask().sha256}
+    told = {
+        "said": str(error), "version": case.review.version, "mask": case.mask().sha256,
+        "before_review": case.mask(0).sha256,
+    }  # fmt: skip
     return JSONResponse(told, 409)
+
+
+def _require_shown(request: Request, case: ReviewCase) -> None:
+    """A mask that a run has made anew is another one than that which an open page still shows.
+
+    Raises:
+        ConflictError: the page stands on a version 0 that is no more.
+    """
+    shown = request.headers.get("X-Avatar-First")
+    if shown and _base(request) == 0 and shown != case.mask(0).sha256:
+        raise ConflictError(
+            f"{case.name}: the mask before review was made anew since this page was opened, as another one"
+        )
 
 
 async def _body(request: Request) -> bytes:

@@ -21,11 +21,11 @@ import numpy as np
 import torch
 from monai.losses import DiceCELoss
 from pydantic import BaseModel, ConfigDict, Field
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from data.errors import StudyError, WeightsError
-from data.files import sha256_file
+from data.files import replace_atomically, sha256_file
 from models.segmentation.base import Segmenter
 from models.segmentation.glioma_net import build_glioma_net
 from models.segmentation.sarcoma_net import build_sarcoma_net
@@ -129,15 +129,28 @@ class Run:
         return total, float(torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0))
 
     def start_from(self, weights: Path) -> None:
-        """Take the weights of an earlier stage."""
-        for net in (self.net, self.average):
-            net.load_state_dict(load_file(weights))
+        """Take the weights of an earlier stage.
+
+        Raises:
+            WeightsError: they are another network's, or no weights.
+        """
+        try:
+            for net in (self.net, self.average):
+                net.load_state_dict(load_file(weights))
+        except (RuntimeError, SafetensorError) as error:
+            first = str(error).splitlines()[0]
+            raise WeightsError(
+                f"{weights}: these weights do not fit the network ({first}); start from others"
+            ) from error
         self.know_start(weights)
 
     def know_start(self, weights: Path) -> None:
         """Remember how the weights of the earlier stage were made, where that is recorded."""
         record = weights.with_suffix(".training.json")
-        known = json.loads(record.read_text()) if record.is_file() else {}
+        try:
+            known = json.loads(record.read_text()) if record.is_file() else {}
+        except ValueError as error:
+            raise WeightsError(f"{record}: is damaged ({error}); move it away to go on") from error
         self.started_from = {"sha256": sha256_file(weights), **known}
 
     def save(self, path: Path) -> None:
@@ -157,13 +170,20 @@ class Run:
         """Go on from a checkpoint.
 
         Raises:
-            WeightsError: it belongs to another config.
+            WeightsError: it belongs to another config, or is damaged.
         """
-        with safe_open(path, "pt") as opened:
-            facts = opened.metadata()
-        if facts["config"] != _digest(self.config):
-            raise WeightsError(f"{path}: was made with another config; move it away to start again")
-        tensors = load_file(path)
+        try:
+            with safe_open(path, "pt") as opened:
+                facts = opened.metadata()
+            if facts["config"] != _digest(self.config):
+                raise WeightsError(
+                    f"{path}: was made with another config; move it away to start again"
+                )
+            tensors = load_file(path)
+        except (SafetensorError, KeyError, TypeError) as error:
+            raise WeightsError(
+                f"{path}: is damaged ({error}); move it away to start again"
+            ) from error
         for name, net in (("net", self.net), ("average", self.average)):
             net.load_state_dict(_under(tensors, name))
         whole = self.optimizer.state_dict()
@@ -262,7 +282,8 @@ def train(
         Whether the run is complete.
 
     Raises:
-        WeightsError: the checkpoint that lies there belongs to another config.
+        WeightsError: the checkpoint that lies there belongs to another config or is damaged, or weights to
+            begin with are.
     """
     torch.set_num_threads(1)
     run = Run(config, taught_from)
@@ -273,6 +294,10 @@ def train(
             run.know_start(start_from)
     elif start_from is not None:
         run.start_from(start_from)
+    if run.step >= config.iterations:  # it was killed between the last step and its end
+        _write_weights(run, weights_path)
+        checkpoint.unlink()
+        return True
     started, before = time.monotonic(), run.seconds
     with get_context("spawn").Pool(config.workers, _start_worker, (source,)) as pool:
         for chosen in _steps(pool, config, run.step):
@@ -333,4 +358,5 @@ def _write_weights(run: Run, path: Path) -> None:
         "iterations": run.step,
         "seconds": round(run.seconds),
     }
-    path.with_suffix(".training.json").write_text(json.dumps(facts, indent=2) + "\n")
+    told = json.dumps(facts, indent=2) + "\n"
+    replace_atomically(path.with_suffix(".training.json"), told.encode())

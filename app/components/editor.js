@@ -541,6 +541,7 @@ class Editor {
     return {
       "Content-Type": "application/gzip",
       "X-Avatar-Affine": JSON.stringify(this.image.hdr.affine.flat()),
+      "X-Avatar-First": this.data.before_review,
       "X-Avatar-Reader": encodeURIComponent(this.data.reader),
       "X-Avatar-Spent": JSON.stringify([Math.round(this.viewed), Math.round(this.edited)]),
       "X-Avatar-Comment": encodeURIComponent(this.find(".comment").value),
@@ -676,6 +677,7 @@ class Editor {
   }
 
   settle() {
+    this.data.before_review = this.conflict.before_review ?? this.data.before_review;
     this.conflict = null;
     this.find(".conflict").hidden = true;
   }

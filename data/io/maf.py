@@ -56,6 +56,9 @@ OPTIONAL = {
     "hgvs_protein": ("HGVSp_Short", "Protein_Change", "HGVSp"),
     "population_frequency": ("MAX_AF", "gnomAD_AF", "ExAC_AF"),
 }
+DEPTHS = tuple(name for name in OPTIONAL if name.endswith("_depth"))
+SHARES = ("vaf", "population_frequency")
+MOST_READS = 10_000_000
 BUILDS: Mapping[str, Build] = {
     "37": "GRCh37", "grch37": "GRCh37", "hg19": "GRCh37",
     "38": "GRCh38", "grch38": "GRCh38", "hg38": "GRCh38",
@@ -181,6 +184,14 @@ def _check(path: Path, frame: pd.DataFrame, build: Build | None) -> None:
         (frame["sample"].isna(), "Tumor_Sample_Barcode is missing"),
         (~(position >= 1) | (position % 1 != 0), "Start_Position is no position"),
         (position > ends, f"Start_Position is beyond the chromosome's end in {build}"),
+        *(
+            (
+                ~_number(frame, name).fillna(0).between(0, most),
+                f"{_column(name)} is beyond 0 to {most:,}",
+            )
+            for names, most in ((SHARES, 1), (DEPTHS, MOST_READS))
+            for name in names
+        ),
     ):
         if wrong.any():
             n = int(np.flatnonzero(wrong)[0])
@@ -256,7 +267,11 @@ def _text(frame: pd.DataFrame, name: str) -> pd.Series:
     return frame[name] if name in frame else pd.Series(None, frame.index, dtype=object)
 
 
+def _column(name: str) -> str:
+    return " or ".join(OPTIONAL[name])
+
+
 def _number(frame: pd.DataFrame, name: str) -> pd.Series:
-    """NaN where it is not known, or no number."""
-    texts = _text(frame, name)
-    return pd.to_numeric(texts, errors="coerce").astype(float)
+    """NaN where it is not known, or no number; counts of -1 are not known."""
+    numbers = pd.to_numeric(_text(frame, name), errors="coerce").astype(float)
+    return numbers.where(numbers != -1) if name in DEPTHS else numbers

@@ -492,6 +492,43 @@ def test_two_people_on_one_case_get_a_conflict_and_choose(room, page, choice):
         assert find_case(store, "oblique").review.version == latest
 
 
+@pytest.fixture
+def own_room(tmp_path):
+    """A store of the test's own, with one patient, and its board."""
+    with AvatarStore(tmp_path / "store") as store:
+        put_patient(store, "ANEW", GRIDS["RAS"])
+    process, address = serve(tmp_path / "store")
+    yield tmp_path / "store", address
+    process.terminate()
+    process.wait(20)
+
+
+def test_a_mask_that_was_made_anew_is_not_signed_by_who_has_not_seen_it(own_room, page):
+    folder, address = own_room
+    open_editor(page, address, "ANEW")
+    seen = drawn(page)
+    with AvatarStore(folder) as store:
+        scan = store.get("ANEW").latest_scan
+        mask = store.volume(scan.segmentation)
+        other = mask.with_array(np.where(mask.array > 0, 3, 0).astype(np.uint8))
+        put_avatar(store, "ANEW", scan_of(store, store.volume(scan.sequences["t1c"]), other))
+    page.locator(".sign").click()
+    page.get_by_text("the mask before review was made anew since this page was opened").wait_for()
+    assert np.array_equal(drawn(page), seen)
+    with AvatarStore(folder) as store:
+        assert find_case(store, "ANEW").review.signed is None
+    page.get_by_role("button", name="Take theirs").click()
+    page.wait_for_function("!window.avatarEditor.busy")
+    page.wait_for_function("(e => e.labels.includes(3))(window.avatarEditor)")
+    ready(page)
+    page.locator(".sign").click()
+    page.wait_for_function("window.avatarEditor.data.signed")
+    with AvatarStore(folder) as store:
+        case = find_case(store, "ANEW")
+        assert case.review.signed.signed_mask == case.scan.segmentation
+        assert set(np.unique(store.volume(case.scan.segmentation).array)) == {0, 3}
+
+
 def ask(address, path, method="PUT", body=b"", **headers):
     request = urllib.request.Request(
         f"{address}/api/review/{path}", data=body, method=method, headers=headers

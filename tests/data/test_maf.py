@@ -41,6 +41,15 @@ def test_a_cohort_is_read_tumor_by_tumor(tmp_path, name):
     assert found["P1-T"].build == "GRCh38"
 
 
+def test_a_count_of_minus_one_is_not_known_and_a_percentage_is_no_fraction(tmp_path):
+    text = MAF.replace("\t30\t10\t", "\t-1\t-1\t")
+    first, _ = read_maf_cohort(written(tmp_path, text))["P1-T"].variants()
+    assert (first.tumor_depth, first.tumor_alt_depth, first.vaf) == (None, None, None)
+    lines = MAF.replace("t_ref_count", "t_vaf").replace("\t30\t10\t", "\t35.2\t10\t")
+    with pytest.raises(VariantError, match=r"chr2:208248388 .*t_vaf is beyond 0 to 1"):
+        read_maf_cohort(written(tmp_path, lines))
+
+
 def test_one_tumor_is_named_where_there_are_several(tmp_path):
     path = written(tmp_path)
     assert len(read_maf(path, sample="P1")) == 2
@@ -53,6 +62,8 @@ def test_one_tumor_is_named_where_there_are_several(tmp_path):
     ("change", "said"),
     [
         (("GRCh38", "hg18"), "build hg18, which is not read"),
+        (("\t30\t10", "\t-30\t10"), "t_ref_count is beyond 0 to 10,000,000"),
+        (("\t30\t10", "\t30\tinf"), "t_alt_count is beyond 0 to 10,000,000"),
         (("GRCh38\\t0\\t0", "GRCh37\\t0\\t0"), "NCBI_Build is grch37, grch38"),
         (("GRCh38", "mm10"), "NCBI_Build is mm10"),
         (("Hugo_Symbol", "Gene"), "no column Hugo_Symbol"),

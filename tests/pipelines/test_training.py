@@ -132,6 +132,35 @@ def test_a_checkpoint_of_another_config_is_refused(tmp_path, small_heads, monkey
     assert not train(config(), path, source(), stop_after_seconds=0.0)
     with pytest.raises(WeightsError, match="another config"):
         train(config(seed=1), path, source())
+    checkpoint = path.with_suffix(".checkpoint.safetensors")
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-9])
+    with pytest.raises(WeightsError, match=r"net\.checkpoint\.safetensors: is damaged"):
+        train(config(), path, source())
+    (tmp_path / "README.md").write_text("no weights")
+    with pytest.raises(WeightsError, match=r"README\.md: these weights do not fit"):
+        train(config(), tmp_path / "new.safetensors", source(), start_from=tmp_path / "README.md")
+
+
+@pytest.mark.slow
+def test_a_training_that_was_killed_after_its_last_step_is_complete(
+    tmp_path, small_heads, monkeypatch
+):
+    monkeypatch.setattr(training, "get_context", lambda kind: _InProcess())
+    monkeypatch.setattr(glioma_samples, "atlas_heads", lambda: small_heads)
+    path = tmp_path / "net.safetensors"
+
+    def killed(self, **_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(path), "unlink", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(config(), path, source())
+    made, steps = load_file(path), []
+    assert train(config(), path, source(), on_step=lambda step, loss: steps.append(step))
+    assert steps == []
+    assert all((made[k] == v).all() for k, v in load_file(path).items())
+    assert not list(tmp_path.glob("*.checkpoint.*"))
 
 
 @pytest.mark.parametrize("name", ["teach_glioma_net.yaml", "train_sarcoma_net.yaml"])
