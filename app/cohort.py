@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.options import DEFAULT_STORE, JsonOption, StoreOption
+from app.words import clock
 from data.errors import StoreError, StudyError
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def _progress(shown: RunProgress, asked: int) -> RenderableType:
     pace = (
         "" if not finished else f"{60 * finished / max(shown.seconds, 1e-9):.1f} patients a minute"
     )
-    left = "" if shown.seconds_left is None else f"{pace}, {_clock(shown.seconds_left)} left"
+    left = "" if shown.seconds_left is None else f"{pace}, {clock(shown.seconds_left)} left"
     if shown.state != "running":
         left = shown.state
     bar.add_task(shown.name, total=shown.total, completed=finished, left=left)
@@ -166,12 +167,6 @@ def _progress(shown: RunProgress, asked: int) -> RenderableType:
         what = f"finishing {len(shown.running)} patients; Ctrl-C again stops at once"
         parts.append(Text(what, "yellow"))
     return Group(*parts)
-
-
-def _clock(seconds: float) -> str:
-    minutes, left = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {left:02d} s"
 
 
 def _told(found: Finished) -> dict[str, object]:
@@ -200,7 +195,7 @@ def _summary(found: Finished, report: Path | None) -> None:
         out.print(table)
     out.print(
         f"{done} of {found.patients} patients have their avatar; {found.recomputed} were run now, by "
-        f"{found.workers} workers in {_clock(found.seconds)}"
+        f"{found.workers} workers in {clock(found.seconds)}"
     )
     if report is not None:
         out.print(escape(f"{report} and the tables beside it"), soft_wrap=True, highlight=False)

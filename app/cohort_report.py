@@ -12,8 +12,8 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from app.pictures import thumbnail
 from data.errors import StoreError
-from data.files import replace_atomically
 from data.store import AvatarStore
+from pipelines.cohort.records import write_text
 from pipelines.cohort.run import REPORT
 from pipelines.cohort.table import BEYOND
 
@@ -51,10 +51,7 @@ def write_report(
         name=name, rows=rows, columns=SHOWN, steps=steps.to_dict("records"), in_silico=_in_silico(table)
     )  # fmt: skip
     path = run / REPORT
-    try:
-        replace_atomically(path, content.encode())
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be written ({error.strerror})") from error
+    write_text(path, content)
     return path
 
 

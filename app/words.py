@@ -1,4 +1,4 @@
-"""Sentences that several pages and commands say."""
+"""What several pages and commands say."""
 
 from __future__ import annotations
 
@@ -16,3 +16,12 @@ BEHIND = (
     "Calibration and forecasts were computed before a mask was signed: `avatar run` on the study makes them "
     "again from the signed one."
 )
+
+
+def clock(seconds: float) -> str:
+    """A time span as people say it."""
+    minutes, left = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {left:02d} s" if minutes else f"{left} s"

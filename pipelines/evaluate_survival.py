@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from sksurv.exceptions import NoComparablePairException
 
 from data.cohort import Cohort
 from data.errors import CohortError
@@ -127,19 +128,20 @@ def score(model: SurvivalEstimator, train: Cohort, test: Cohort) -> FoldScore:
     grid = event_grid(train, GRID)
     last = min(float(test.time.max()), model.domain_[1])
     grid = grid[(grid >= test.time.min()) & (grid < last)]
+    too_few = CohortError(
+        f"{test.name}: of {len(test)} patients in a fold {test.events} had the event, too few to tell how good "
+        "a model is; ask for fewer --folds, or for more patients"
+    )
+    if len(grid) == 0 or test.events == 0:
+        raise too_few
+    risk = model.predict_risk(test.covariates, grid[-1])
+    curves = model.predict_survival(test.covariates, grid)
     try:
-        if len(grid) == 0 or test.events == 0:
-            raise ValueError("nobody can be compared")
-        risk = model.predict_risk(test.covariates, grid[-1])
-        curves = model.predict_survival(test.covariates, grid)
         return FoldScore(
             uno(train, test, risk, grid[-1]), harrell(test, risk), integrated_brier(train, test, curves, grid)
         )  # fmt: skip
-    except ValueError as error:  # scikit-survival's, of which its NoComparablePairException is one
-        raise CohortError(
-            f"{test.name}: of {len(test)} patients in a fold {test.events} had the event, too few to tell how "
-            f"good a model is ({error}); ask for fewer --folds, or for more patients"
-        ) from error
+    except NoComparablePairException as error:
+        raise too_few from error
 
 
 def _keep(

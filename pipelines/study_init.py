@@ -26,8 +26,6 @@ BEFORE_CONTRAST = (
     r"(?<![a-z])(pre[ _-]?(contrast|gd|gad|ce)?|(non?|without|w/o)[ _-]?(contrast|gd|gad|ce)|native?)"
     r"(?![a-z])"
 )
-
-
 CALLS = (".vcf", ".vcf.gz", ".bcf")
 MASKS: tuple[str, ...] = ("segmentation", "brain_mask")
 

@@ -39,13 +39,21 @@ def _cohort(name: str, kept: str, changed: int) -> tuple[Cohort, dict[str, Covar
     return cohort, dict(told.covariates), told.event.name
 
 
-def _compared(
-    cohort: Cohort, changed: int, families: tuple[str, ...], horizon: float
-) -> dict[str, CrossValidated]:
+Comparison = tuple[str, int, tuple[str, ...], float]
+"""A cohort's name, when it was kept, the families, and the horizon."""
+
+
+def _remembered() -> dict[Comparison, dict[str, CrossValidated]]:
+    """What was compared in this session."""
+    found: dict[Comparison, dict[str, CrossValidated]] = st.session_state.setdefault("compared", {})
+    return found
+
+
+def _compared(cohort: Cohort, key: Comparison) -> dict[str, CrossValidated]:
     """Cross-validated, remembered for the session."""
-    remembered = st.session_state.setdefault("compared", {})
-    key = (cohort.name, changed, families, horizon)
+    remembered = _remembered()
     if key not in remembered:
+        _, _, families, horizon = key
         with st.status("Fitting five folds of each model") as status:
             bar = st.progress(0.0)
 
@@ -56,8 +64,7 @@ def _compared(
                 cohort, {n: FAMILIES[n] for n in families}, horizons=(horizon,), on_step=shown
             )
             status.update(label="Fitted", state="complete")
-    found: dict[str, CrossValidated] = remembered[key]
-    return found
+    return remembered[key]
 
 
 st.subheader("Research: cohorts, markers and models")
@@ -155,11 +162,11 @@ with asking:
 wanted = st.button(
     "Compare", disabled=not families, help=keys.help("P", "Compare", "Fits and judges the models out of fold")
 )  # fmt: skip
-key = (cohort.name, len(cohort), tuple(families), horizon)
-if not (wanted or key in st.session_state.get("compared", {})):
+key = (cohort.name, changed, tuple(families), float(horizon))
+if not (wanted or key in _remembered()):
     keys.listen()
     st.stop()
-found = _compared(cohort, changed, tuple(families), horizon)
+found = _compared(cohort, key)
 st.dataframe(
     [
         {

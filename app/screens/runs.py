@@ -9,6 +9,7 @@ import streamlit as st
 
 from app.state import open_store
 from app.views import plain
+from app.words import clock
 from data.errors import AvatarError
 from pipelines.cohort.status import BY_JOBS, NO_JOBS, RunState, cancel, go_on, run_state, runs_of
 
@@ -24,13 +25,6 @@ SECONDS = 2.0
 store = open_store().folder
 
 
-def _clock(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
-
-
 def _when(run: RunState) -> str:
     """When something was last told, in the clock of this machine, and how long it took by then."""
     told, today = run.progress, datetime.now().astimezone().date()
@@ -39,7 +33,7 @@ def _when(run: RunState) -> str:
     except (KeyError, ValueError):
         return ""
     day = "" if at.date() == today else f"{at:%Y-%m-%d} "
-    took = _clock(float(told.get("seconds", 0.0)))
+    took = clock(float(told.get("seconds", 0.0)))
     if run.is_running:
         return f":gray[for {took}]"
     return f":gray[{day}{at:%H:%M %Z}, after {took}]"
@@ -55,7 +49,7 @@ def _one(run: RunState) -> None:
     at_work = run.is_running or run.state == BY_JOBS
     if at_work and done + failed:
         each = max(float(told["seconds"]), 1e-9) / (done + failed)
-        pace = f"; {60 / each:.1f} patients a minute, about {_clock(each * (total - done - failed))} left"
+        pace = f"; {60 / each:.1f} patients a minute, about {clock(each * (total - done - failed))} left"
     kept_failed = int(told.get("kept_failed", 0))
     kept = f"{told.get('kept', 0)} kept as they were" + (
         f", {kept_failed} of them failed before" if kept_failed else ""

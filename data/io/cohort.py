@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import csv
-import io
-import itertools
 import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TextIO
 
 import numpy as np
 import pandas as pd
@@ -173,10 +171,10 @@ def _table(path: Path) -> pd.DataFrame:
             warnings.simplefilter(
                 "error", pd.errors.ParserWarning
             )  # a row is longer than the header
-            lines = itertools.dropwhile(lambda line: line.startswith("#"), stream)
+            _skip_comments(stream)
             return pd.read_csv(
-                io.StringIO("".join(lines)), dtype=str, keep_default_na=False, na_values=MISSING, sep=None,
-                engine="python", index_col=False,
+                stream, dtype=str, keep_default_na=False, na_values=MISSING, sep=None, engine="python",
+                index_col=False,
             )  # fmt: skip
     except (*UNREADABLE, csv.Error, pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError,
             ValueError, pa.ArrowException) as error:  # fmt: skip
@@ -184,6 +182,14 @@ def _table(path: Path) -> pd.DataFrame:
         raise CohortError(
             f"{path}: is no table that can be read ({words}); give CSV or Parquet"
         ) from error
+
+
+def _skip_comments(stream: TextIO) -> None:
+    """Go to the first line that does not begin with a number sign."""
+    place = stream.tell()
+    while stream.readline().startswith("#"):
+        place = stream.tell()
+    stream.seek(place)
 
 
 def _covariate(

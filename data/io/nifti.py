@@ -17,9 +17,9 @@ from data.imaging import LabelTable, Segmentation, Volume
 HEADER_BYTES = 2**24
 """Room for the header and its extensions."""
 MAX_VOXELS = 2**30
+"""A header that asks for more is a mistake or an attack: 1024 cubed."""
 UNITS = {1: "meters", 3: "micrometers"}
 """Codes of NIfTI for lengths that are no millimeters."""
-"""A header that asks for more is a mistake or an attack: 1024 cubed."""
 
 
 def read_nifti(path: Path) -> Volume:

@@ -7,7 +7,7 @@ import json
 import shutil
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -56,10 +56,15 @@ class _AskedToStop(Exception):
 
 @dataclass(frozen=True)
 class Planned:
-    """A patient, and why there is something to do; empty where there is not."""
+    """A patient, and why there is something to do; empty where there is not.
+
+    Args:
+        record: of the last time.
+    """
 
     study: FoundStudy
     why: str
+    record: PatientRecord | None
 
 
 @dataclass
@@ -165,7 +170,7 @@ def plan(
                 digests,
                 retry_failed=retry_failed,
             )
-            planned.append(Planned(study, reason or ("" if resume else "was asked for")))
+            planned.append(Planned(study, reason or ("" if resume else "was asked for"), record))
             on_step(number + 1, len(found))
     return planned
 
@@ -220,29 +225,24 @@ def run_cohort(
                 path, store_folder, resume=resume, retry_failed=retry_failed, on_step=looked
             )
         except _AskedToStop:
-            total = looking.shown.total
-            looking.shown = _so_far(config.name, run, total)
+            total, known = looking.shown.total, list(records_of(run).values())
+            looking.shown = _before(config.name, known, state="stopped")
+            looking.shown.total = max(0, total - len(known))
             looking.show(last=True)
             return Finished(
                 run, (), total, ASKED, was_asked=True, recomputed=0, workers=0,
                 seconds=time.monotonic() - started,
             )  # fmt: skip
-        before = patients_of(run)
-        write_config(run, path, config, [one.study.patient for one in planned])
+        before, patients = patients_of(run), [one.study.patient for one in planned]
+        write_config(run, path, config, patients)
         to_do = [one.study for one in planned if one.why]
         count = how_many(workers or config.workers, config.budgets.most_gb, cores(), len(to_do))
-        if to_do or before != patients_of(run):  # what sums up the earlier ones is no longer true
+        if to_do or before != frozenset(
+            patients
+        ):  # what sums up the earlier ones is no longer true
             (run / REPORT).unlink(missing_ok=True)
-        kept = records_of(run)
-        failed = [
-            (one.study.patient, kept[one.study.patient].error)
-            for one in planned
-            if not one.why and kept[one.study.patient].status == "failed"
-        ]
-        shown = Progress(
-            config.name, total=len(to_do), kept=len(planned) - len(to_do), kept_failed=len(failed),
-            workers=count, failures=failed,
-        )  # fmt: skip
+        shown = _before(config.name, [one.record for one in planned if not one.why])
+        shown.total, shown.workers = len(to_do), count
         telling = _Told(run, shown, started, on_change)
         driver = _Driver(config, store_folder, run, until, telling)
         try:
@@ -250,21 +250,17 @@ def run_cohort(
         finally:
             driver.end()
         found = records_of(run)
-    records = tuple(found[p.study.patient] for p in planned if p.study.patient in found)
+    records = tuple(found[patient] for patient in patients if patient in found)
     return Finished(
         run, records, len(planned), stopped, driver.was_asked, shown.done + shown.failed, count,
         time.monotonic() - started,
     )  # fmt: skip
 
 
-def _so_far(name: str, run: Path, total: int) -> Progress:
-    """Where a run stands by its records, before anybody was run again."""
-    records = records_of(run).values()
-    failed = [(record.patient, record.error) for record in records if record.status == "failed"]
-    return Progress(
-        name, state="stopped", total=max(0, total - len(records)), kept=len(records),
-        kept_failed=len(failed), failures=failed,
-    )  # fmt: skip
+def _before(name: str, kept: Sequence[PatientRecord | None], state: str = "running") -> Progress:
+    """Where a run stands by what it keeps of an earlier one, before anybody is run."""
+    failed = [(r.patient, r.error) for r in kept if r is not None and r.status == "failed"]
+    return Progress(name, state, kept=len(kept), kept_failed=len(failed), failures=failed)
 
 
 class _Told:

@@ -133,9 +133,12 @@ def test_a_number_sign_is_a_comment_only_before_the_header(tmp_path):
     frame.loc[3, "patient"] = "#3"
     path = written(tmp_path, frame)
     made = tmp_path / "made.csv"
-    made.write_text(f"# made on purpose\n{made.read_text()}")
-    cohort, _ = read_cohort(path)
-    assert cohort.ids[3] == "#3"
+    plain = made.read_text()
+    for encoding in ("utf-8", "utf-8-sig"):
+        for text in (plain, f"# made on purpose\n# by hand\n{plain}"):
+            made.write_text(text, encoding=encoding)
+            cohort, _ = read_cohort(path)
+            assert (len(cohort), cohort.ids[3]) == (120, "#3")
 
 
 def test_who_is_left_out_has_no_outcome_and_a_time_that_is_no_number_is_told(tmp_path):
