@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from sksurv.exceptions import NoComparablePairException
 
 from data.cohort import Cohort
 from data.errors import CohortError
@@ -140,7 +139,9 @@ def score(model: SurvivalEstimator, train: Cohort, test: Cohort) -> FoldScore:
         return FoldScore(
             uno(train, test, risk, grid[-1]), harrell(test, risk), integrated_brier(train, test, curves, grid)
         )  # fmt: skip
-    except NoComparablePairException as error:
+    except (
+        ValueError
+    ) as error:  # scikit-survival's, where nobody can be compared in the time that both cover
         raise too_few from error
 
 
